@@ -1,1 +1,45 @@
+//! The only code that knows GDAL: grids on the ground, georeferenced rasters read in windows, Cloud Optimized GeoTIFF written whole.
+//!
+//! A [`Grid`] says where pixels lie and holds none of them. A [`Source`] reads a file that this crate is willing to trust: a GeoTIFF,
+//! a JPEG 2000 or a PNG with a coordinate system, north up, of bounded size; never a VRT, which can name other files. A [`Canvas`]
+//! holds the bands of one output in memory and writes them as a COG, the same bytes for any number of threads.
+//!
+//! Height comes before width, row before column, `x` is east or longitude and `y` is north or latitude, whatever the authority's axis order.
+//! Nothing here resamples: two grids combine only where they agree to a whole pixel.
+//!
+//! Left out: rotated or south-up rasters, files without a coordinate system, complex and 64-bit integer pixels, sidecar files
+//! (`.aux.xml`, world files, external overviews): what a file says is in the file.
+//!
+//! A [`Source`] may move between threads but not be shared: open one a thread.
 
+mod cog;
+mod crs;
+mod error;
+mod grid;
+mod pixel;
+mod source;
+
+pub use cog::{BandOut, Canvas, CogOptions, Overviews, write_cog};
+pub use crs::{Crs, bounds_deg, transform_points};
+pub use error::{Error, Result};
+pub use grid::{Affine, Bounds, Grid};
+pub use pixel::{Dtype, Pixel};
+pub use source::{MAX_WINDOW_BYTES, Source};
+
+use std::sync::Once;
+
+/// Sets GDAL up once: no sidecar files, no chatter on stderr (every message returns as an [`Error`]), damaged JPEG blocks are errors.
+pub(crate) fn set_up() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        gdal::config::set_error_handler(|_, _, _| {});
+        for (key, value) in [
+            ("GDAL_PAM_ENABLED", "NO"),
+            ("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR"),
+            ("GDAL_GEOREF_SOURCES", "INTERNAL"),
+            ("GDAL_ERROR_ON_LIBJPEG_WARNING", "TRUE"),
+        ] {
+            gdal::config::set_config_option(key, value).expect("constant text without NUL is a valid option");
+        }
+    });
+}

@@ -1,0 +1,238 @@
+use std::path::Path;
+
+use contract::file::Whole;
+use gdal::cpl::CslStringList;
+use gdal::raster::{Buffer, ColorEntry, ColorInterpretation, ColorTable};
+use gdal::spatial_ref::SpatialRef;
+use gdal::{Dataset, DriverManager, Metadata};
+
+use crate::error::said;
+use crate::{Dtype, Error, Grid, Pixel, Result};
+
+/// One band of an output.
+#[derive(Debug, Clone, Copy)]
+pub struct BandOut<'a, T> {
+    /// The band's name, as `score_share` or `B04`.
+    pub name: &'a str,
+    /// The unit of its values, as `share` or `1e-4 reflectance`.
+    pub unit: &'a str,
+    /// Its pixels, `[height, width]`.
+    pub pixels: &'a [T],
+}
+
+/// How a COG's smaller copies are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overviews {
+    /// Means of the valid pixels: for quantities.
+    Average,
+    /// The nearest pixel: for classes.
+    Nearest,
+    /// No smaller copies.
+    None,
+}
+
+/// How a COG is written. The default is for intermediate files: fast, lossless.
+#[derive(Debug, Clone)]
+pub struct CogOptions {
+    /// ZSTD level, 1 (fast) to 22 (small).
+    pub zstd_level: u8,
+    /// How overviews are made.
+    pub overviews: Overviews,
+    /// The value of pixels without data.
+    pub nodata: Option<f64>,
+    /// Tags of the file, for provenance. They must not depend on time or place.
+    pub tags: Vec<(String, String)>,
+    /// Red, green, blue and opacity of each value, for a single band of `u8`.
+    pub colours: Option<Vec<[u8; 4]>>,
+}
+
+impl Default for CogOptions {
+    fn default() -> Self {
+        Self { zstd_level: 1, overviews: Overviews::Average, nodata: None, tags: Vec::new(), colours: None }
+    }
+}
+
+/// Writes bands as one Cloud Optimized GeoTIFF, whole or not at all.
+///
+/// # Errors
+/// [`Error::Shape`] where pixels do not fit the grid, [`Error::Write`] where the file cannot be written; an old file then stays.
+pub fn write_cog<T: Pixel>(
+    path: &Path,
+    grid: &Grid,
+    bands: &[BandOut<'_, T>],
+    options: &CogOptions,
+) -> Result<()> {
+    let mut canvas = Canvas::new(grid, bands.len())?;
+    for (index, band) in bands.iter().enumerate() {
+        canvas.name(index + 1, band.name, band.unit)?;
+        canvas.put(index + 1, 0, 0, grid.height, grid.width, band.pixels)?;
+    }
+    canvas.write_cog(path, options)
+}
+
+/// An output raster in memory, filled window by window and band by band, so that a caller need not hold all bands beside it.
+#[derive(Debug)]
+pub struct Canvas<T> {
+    grid: Grid,
+    n_bands: usize,
+    dataset: Dataset,
+    pixel: std::marker::PhantomData<T>,
+}
+
+impl<T: Pixel> Canvas<T> {
+    /// An empty canvas (zeros) of `n_bands` bands.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the grid or the number of bands is nothing that can be held.
+    pub fn new(grid: &Grid, n_bands: usize) -> Result<Self> {
+        crate::set_up();
+        let refuse = |found: String| Error::Shape {
+            wanted: "a grid with pixels, at least one band and a coordinate system".to_owned(),
+            found,
+        };
+        if grid.is_empty() || n_bands == 0 {
+            return Err(refuse(format!("{n_bands} bands of {} x {} pixels", grid.height, grid.width)));
+        }
+        let make = || -> gdal::errors::Result<Dataset> {
+            let driver = DriverManager::get_driver_by_name("MEM")?;
+            let mut dataset = driver.create_with_band_type::<T, _>("", grid.width, grid.height, n_bands)?;
+            dataset.set_geo_transform(&grid.transform.to_gdal())?;
+            dataset.set_spatial_ref(&SpatialRef::from_wkt(grid.crs.wkt())?)?;
+            Ok(dataset)
+        };
+        Ok(Self {
+            grid: grid.clone(),
+            n_bands,
+            dataset: make().map_err(|e| refuse(said(e)))?,
+            pixel: std::marker::PhantomData,
+        })
+    }
+
+    /// Names a band, counted from 1, and its unit.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there is no such band.
+    pub fn name(&mut self, band: usize, name: &str, unit: &str) -> Result<()> {
+        let set = || -> gdal::errors::Result<()> {
+            let mut band = self.dataset.rasterband(band)?;
+            band.set_description(name)?;
+            band.set_metadata_item("unit", unit, "")
+        };
+        set().map_err(|_| self.no_band(band))
+    }
+
+    /// Puts a window of pixels, `[height, width]`, into a band, counted from 1.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the window leaves the grid or the pixels do not fill it.
+    pub fn put(
+        &mut self,
+        band: usize,
+        row: usize,
+        col: usize,
+        height: usize,
+        width: usize,
+        pixels: &[T],
+    ) -> Result<()> {
+        let inside = row + height <= self.grid.height && col + width <= self.grid.width;
+        if !inside || pixels.len() != height * width {
+            return Err(Error::Shape {
+                wanted: format!(
+                    "{height} x {width} pixels at row {row}, column {col} of a grid of {} x {}",
+                    self.grid.height, self.grid.width
+                ),
+                found: format!("{} pixels", pixels.len()),
+            });
+        }
+        if pixels.is_empty() {
+            return Ok(());
+        }
+        let mut buffer = Buffer::new((width, height), pixels.to_vec());
+        let mut target = self.dataset.rasterband(band).map_err(|_| self.no_band(band))?;
+        target
+            .write((col as isize, row as isize), (width, height), &mut buffer)
+            .map_err(|e| Error::Shape { wanted: format!("to hold band {band}"), found: said(e) })
+    }
+
+    /// Writes the canvas as one Cloud Optimized GeoTIFF, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the file cannot be written; an old file then stays. [`Error::Shape`] for a colour table that does not apply.
+    pub fn write_cog(mut self, path: &Path, options: &CogOptions) -> Result<()> {
+        if options.colours.is_some() && (self.n_bands != 1 || T::DTYPE != Dtype::U8) {
+            return Err(Error::Shape {
+                wanted: "one band of u8 for a colour table".to_owned(),
+                found: format!("{} bands of {}", self.n_bands, T::DTYPE),
+            });
+        }
+        let refuse = |found: String| Error::Write { path: path.to_owned(), found };
+        self.describe(options).map_err(|e| refuse(said(e)))?;
+        let whole = Whole::begin(path).map_err(|e| refuse(e.to_string()))?;
+        self.copy_to(whole.part(), options).map_err(|e| refuse(said(e)))?;
+        whole.commit().map_err(|e| refuse(e.to_string()))
+    }
+
+    fn describe(&mut self, options: &CogOptions) -> gdal::errors::Result<()> {
+        for (key, value) in &options.tags {
+            self.dataset.set_metadata_item(key, value, "")?;
+        }
+        for index in 1..=self.n_bands {
+            let mut band = self.dataset.rasterband(index)?;
+            if options.nodata.is_some() {
+                band.set_no_data_value(options.nodata)?;
+            }
+            if let Some(colours) = &options.colours {
+                band.set_color_table(&colour_table(colours));
+            }
+            if T::DTYPE == Dtype::U8 && self.n_bands == 3 {
+                band.set_color_interpretation(rgb(index))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_to(&self, part: &Path, options: &CogOptions) -> gdal::errors::Result<()> {
+        let (overviews, resampling) = match options.overviews {
+            Overviews::Average => ("AUTO", "AVERAGE"),
+            Overviews::Nearest => ("AUTO", "NEAREST"),
+            Overviews::None => ("NONE", "NEAREST"),
+        };
+        // Differences of neighbours pack better for quantities, worse for codes.
+        let predictor = if options.colours.is_some() { "NO" } else { "YES" };
+        let mut creation = CslStringList::new();
+        for (key, value) in [
+            ("COMPRESS", "ZSTD"),
+            ("LEVEL", &options.zstd_level.to_string()),
+            ("PREDICTOR", predictor),
+            ("OVERVIEWS", overviews),
+            ("OVERVIEW_RESAMPLING", resampling),
+            ("BIGTIFF", "IF_SAFER"),
+            ("NUM_THREADS", "ALL_CPUS"),
+        ] {
+            creation.set_name_value(key, value)?;
+        }
+        let driver = DriverManager::get_driver_by_name("COG")?;
+        self.dataset.create_copy(&driver, part, &creation)?.close()
+    }
+
+    fn no_band(&self, band: usize) -> Error {
+        Error::Shape { wanted: format!("one of {} bands", self.n_bands), found: format!("band {band}") }
+    }
+}
+
+fn rgb(band: usize) -> ColorInterpretation {
+    match band {
+        1 => ColorInterpretation::RedBand,
+        2 => ColorInterpretation::GreenBand,
+        _ => ColorInterpretation::BlueBand,
+    }
+}
+
+fn colour_table(colours: &[[u8; 4]]) -> ColorTable<'static> {
+    let mut table = ColorTable::default();
+    for (value, [red, green, blue, opacity]) in (0u16..).zip(colours) {
+        let entry = ColorEntry::rgba((*red).into(), (*green).into(), (*blue).into(), (*opacity).into());
+        table.set_color_entry(value, &entry);
+    }
+    table
+}
