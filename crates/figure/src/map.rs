@@ -177,30 +177,23 @@ impl Map {
         }
     }
 
-    /// Legend, scale bar and north arrow in a column right of the map, which is drawn `map_width` points wide;
-    /// returns the height used.
-    pub(crate) fn draw_column(&self, canvas: &mut Canvas, area: Area, map_width: f64) -> f64 {
-        let legend = &self.legend;
-        let mut y = canvas.paragraph(area.x, area.y + 11.0, area.width, Type::HEADING, &legend.label) - 6.0;
-        if let Some((_, high)) = &legend.ends {
-            canvas.text(area.x, y + 6.0, Anchor::Start, Type::TICK, high);
-            y += 14.0;
+    /// The legend in a column right of the map, which lies in `area`, and the north arrow and scale bar at the foot of
+    /// that column, or under the map where the column is too short; returns where all of it ends.
+    pub(crate) fn draw_column(&self, canvas: &mut Canvas, area: Area, x: f64, width: f64) -> f64 {
+        let bottom = area.y + area.height;
+        let legend_end = self.legend.draw_column(canvas, Area { x, width, ..area });
+        let end = legend_end.max(bottom + LONGITUDES);
+        let Some(ground) = self.ground else { return end };
+        let km_per_point = ground.width_km() / area.width;
+        if legend_end + 92.0 <= bottom {
+            north_arrow(canvas, (x + 8.0, bottom - 54.0), ground.north_deg());
+            scale_bar(canvas, (x, bottom), width, km_per_point);
+            return end;
         }
-        let length = (area.height - (y - area.y) - COLUMN_FURNITURE).clamp(110.0, 260.0);
-        legend.draw_upright_bar(canvas, Area { y, width: BAR, height: length, ..area });
-        y += length;
-        if let Some((low, _)) = &legend.ends {
-            canvas.text(area.x, y + 16.0, Anchor::Start, Type::TICK, low);
-            y += 14.0;
-        }
-        y += 18.0;
-        legend.draw_nodata(canvas, area.x, y);
-        y += BAR;
-        let Some(ground) = self.ground else { return y - area.y };
-        let bottom = (area.y + area.height).max(y + 92.0);
-        north_arrow(canvas, (area.x + 8.0, bottom - 54.0), ground.north_deg());
-        scale_bar(canvas, (area.x, bottom), area.width, ground.width_km() / map_width);
-        bottom - area.y
+        let y = bottom + LONGITUDES + 44.0;
+        north_arrow(canvas, (area.x + 8.0, y - 11.0), ground.north_deg());
+        scale_bar(canvas, (area.x + 36.0, y), width, km_per_point);
+        end.max(y)
     }
 
     /// Legend and scale bar in a band under the map, of the height [`Map::BAND`].
@@ -222,6 +215,24 @@ impl Map {
 }
 
 impl Legend {
+    /// Label, upright colour bar and the swatch of missing values; returns where they end.
+    fn draw_column(&self, canvas: &mut Canvas, area: Area) -> f64 {
+        let mut y = canvas.paragraph(area.x, area.y + 11.0, area.width, Type::HEADING, &self.label) - 6.0;
+        if let Some((_, high)) = &self.ends {
+            canvas.text(area.x, y + 6.0, Anchor::Start, Type::TICK, high);
+            y += 14.0;
+        }
+        let length = (area.height - (y - area.y) - COLUMN_FURNITURE).clamp(110.0, 260.0);
+        self.draw_upright_bar(canvas, Area { y, width: BAR, height: length, ..area });
+        y += length;
+        if let Some((low, _)) = &self.ends {
+            canvas.text(area.x, y + 16.0, Anchor::Start, Type::TICK, low);
+            y += 14.0;
+        }
+        self.draw_nodata(canvas, area.x, y + 18.0);
+        y + 18.0 + BAR
+    }
+
     fn draw_upright_bar(&self, canvas: &mut Canvas, area: Area) {
         let table = self.scale.table(STEPS);
         canvas.image(

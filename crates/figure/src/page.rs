@@ -18,24 +18,27 @@ impl Words {
     /// The credit under `y`; returns the height of the page.
     pub(crate) fn foot(&self, canvas: &mut Canvas, margin: f64, y: f64) -> f64 {
         let inner = canvas.width - 2.0 * margin;
-        canvas.paragraph(margin, y + 16.0, inner, Type::CREDIT, &self.credit) + margin * 0.5
+        canvas.paragraph(margin, y + 20.0, inner, Type::CREDIT, &self.credit) + margin * 0.5
     }
 }
 
-/// One map with title, legend, scale bar, north arrow, degrees and credit: 900 points wide.
+/// One map with title, legend, scale bar, north arrow, degrees and credit: at most 900 points wide.
 ///
 /// # Errors
 /// [`FigureError::Draw`] if the page cannot be drawn.
 pub fn map(words: &Words, map: &Map) -> Result<Vec<u8>, FigureError> {
     const COLUMN: f64 = 172.0;
-    let mut canvas = Canvas::new(900.0);
+    const WIDEST: f64 = 900.0;
+    const NARROWEST: f64 = 600.0;
     let left = MARGIN + if map.ground.is_some() { LATITUDES } else { 0.0 };
-    let (width, height) = map.fit(canvas.width - left - GUTTER - COLUMN - MARGIN, 660.0);
+    let right = GUTTER + COLUMN + MARGIN;
+    let (width, height) = map.fit(WIDEST - left - right, 660.0);
+    let mut canvas = Canvas::new((left + width + right).max(NARROWEST).round());
     let y = words.head(&mut canvas, MARGIN);
-    map.draw(&mut canvas, Area { x: left, y, width, height });
-    let column = Area { x: left + width + GUTTER, y, width: COLUMN, height };
-    let used = map.draw_column(&mut canvas, column, width);
-    let end = words.foot(&mut canvas, MARGIN, (y + height + LONGITUDES).max(y + used));
+    let area = Area { x: left, y, width, height };
+    map.draw(&mut canvas, area);
+    let end = map.draw_column(&mut canvas, area, left + width + GUTTER, COLUMN);
+    let end = words.foot(&mut canvas, MARGIN, end);
     canvas.png(end)
 }
 
