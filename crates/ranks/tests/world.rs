@@ -1,0 +1,136 @@
+//! The world under a real `mpirun`: this test program starts itself again as ranks.
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+const N_ITEMS: usize = 11;
+
+/// Generous for a loaded machine, and far below "forever".
+const BOUND: Duration = Duration::from_secs(60);
+
+/// What one rank does, chosen by the variable `RANKS_CASE`; ignored unless a test below starts it.
+#[test]
+#[ignore = "started by the other tests"]
+fn rank() {
+    let case = std::env::var("RANKS_CASE").unwrap_or_default();
+    let result = ranks::run(|world| {
+        let (me, size) = (world.rank(), world.size());
+        let mut taken = Vec::new();
+        let make = |item: usize| {
+            if case == "error" && item == 6 {
+                return Err(anyhow_like("item 6 is bad"));
+            }
+            if case == "panic" && item == 5 {
+                panic!("item 5 panics");
+            }
+            if case == "killed" && item == 3 {
+                std::process::abort();
+            }
+            Ok(vec![item as u8; item * 1000])
+        };
+        world.in_order(N_ITEMS, make, |item, bytes| {
+            taken.push((item, bytes.len(), bytes.iter().all(|b| usize::from(*b) == item)));
+            Ok(())
+        })?;
+        assert_eq!(world.sum(&[1, me as u64]), [size as u64, (size * (size - 1) / 2) as u64]);
+        if world.is_root() {
+            println!("TAKEN {taken:?}");
+        }
+        Ok::<(), Failure>(())
+    });
+    if let Err(error) = result {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+#[derive(Debug)]
+struct Failure(String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<ranks::Error> for Failure {
+    fn from(error: ranks::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn anyhow_like(text: &str) -> Failure {
+    Failure(text.to_owned())
+}
+
+fn start(np: Option<usize>, case: &str) -> Output {
+    let me = std::env::current_exe().unwrap();
+    let mut command = match np {
+        Some(np) => {
+            let mut mpirun = Command::new("mpirun");
+            mpirun.args(["--quiet", "--oversubscribe", "-np", &np.to_string()]).arg(me);
+            mpirun
+        }
+        None => Command::new(me),
+    };
+    command
+        .args(["--exact", "rank", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("RANKS_CASE", case)
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .output()
+        .unwrap()
+}
+
+fn taken(output: &Output) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let line = stdout.lines().find_map(|l| l.split_once("TAKEN").map(|(_, t)| t.to_owned()));
+    line.unwrap_or_else(|| panic!("no result: {stdout}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn items_come_in_order_for_any_number_of_ranks_and_without_mpirun() {
+    let alone = taken(&start(None, ""));
+    assert_eq!(alone.matches("true").count(), N_ITEMS);
+    for np in [1, 2, 4, 7, 13] {
+        assert_eq!(taken(&start(Some(np), "")), alone, "-np {np}");
+    }
+}
+
+#[test]
+fn an_error_on_any_rank_ends_all_of_them_in_bounded_time() {
+    for np in [2, 4, 7] {
+        let begun = Instant::now();
+        let output = start(Some(np), "error");
+        assert!(begun.elapsed() < BOUND);
+        assert_eq!(output.status.code(), Some(1), "-np {np}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr.matches("error: item 6 is bad").count(), 1, "-np {np}: {stderr}");
+    }
+    let alone = start(None, "error");
+    assert_eq!(alone.status.code(), Some(1));
+}
+
+#[test]
+fn a_rank_that_panics_or_is_killed_ends_all_of_them_in_bounded_time() {
+    for case in ["panic", "killed"] {
+        let begun = Instant::now();
+        let output = start(Some(4), case);
+        assert!(begun.elapsed() < BOUND);
+        assert!(!output.status.success(), "{case}");
+    }
+}
+
+#[test]
+fn lone_processes_that_should_be_ranks_are_refused() {
+    let me = std::env::current_exe().unwrap();
+    let output = Command::new(me)
+        .args(["--exact", "rank", "--ignored", "--nocapture"])
+        .env("SLURM_NTASKS", "4")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("want 4 ranks as SLURM_NTASKS says"), "{stderr}");
+}
