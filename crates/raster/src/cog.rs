@@ -207,7 +207,6 @@ impl<T: Pixel> Canvas<T> {
             ("OVERVIEWS", overviews),
             ("OVERVIEW_RESAMPLING", resampling),
             ("BIGTIFF", "IF_SAFER"),
-            ("NUM_THREADS", "ALL_CPUS"),
         ] {
             creation.set_name_value(key, value)?;
         }

@@ -28,7 +28,8 @@ pub use source::{MAX_WINDOW_BYTES, Source};
 
 use std::sync::Once;
 
-/// Sets GDAL up once: no sidecar files, no chatter on stderr (every message returns as an [`Error`]), damaged JPEG blocks are errors.
+/// Sets GDAL up once: no sidecar files, no chatter on stderr (every message returns as an [`Error`]), damaged JPEG
+/// blocks are errors, blocks are packed by all threads.
 pub(crate) fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -38,6 +39,7 @@ pub(crate) fn set_up() {
             ("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR"),
             ("GDAL_GEOREF_SOURCES", "INTERNAL"),
             ("GDAL_ERROR_ON_LIBJPEG_WARNING", "TRUE"),
+            ("GDAL_NUM_THREADS", "ALL_CPUS"),
         ] {
             gdal::config::set_config_option(key, value).expect("constant text without NUL is a valid option");
         }
