@@ -1,1 +1,28 @@
+//! What two or more networks use: backbones with their published weights, embeddings, whitening, losses, device,
+//! checkpoints.
+//!
+//! A backbone turns an image into a vector of features; what is learned on top of them belongs to the stages.
+//! Everything runs on burn. Shapes are `[batch, channels, height, width]`, features `[batch, features]`.
 
+mod backbone;
+mod checkpoint;
+mod device;
+mod embed;
+mod error;
+mod loss;
+mod preprocess;
+mod weights;
+mod whiten;
+
+pub use backbone::{Architecture, Backbone, efficientnet::EfficientNetLite0, resnet::ResNet18};
+pub use checkpoint::Checkpoint;
+pub use device::DeviceChoice;
+pub use embed::Embedder;
+pub use error::Error;
+pub use loss::{rank_loss, stitch_loss};
+pub use preprocess::{Rgb, to_input};
+pub use weights::{load_torch, load_whole, save_whole};
+pub use whiten::Whitener;
+
+/// The result of everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

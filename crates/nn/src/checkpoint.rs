@@ -1,0 +1,85 @@
+use crate::{Error, Result};
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+const MAGIC: &[u8; 8] = b"PACKPT1\n";
+
+/// A point in training from which it goes on as if never stopped: model, optimiser and step in one whole file with a
+/// hash of its content. Draws of training must depend on the seed and the step only.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Steps that were done.
+    pub step: u64,
+    /// What the run is: settings, seed and hashes of its data. Another run's checkpoint is not taken up.
+    pub run: String,
+    model: Vec<u8>,
+    optimiser: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Takes a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`] if burn cannot serialise the state.
+    pub fn of<M: Module>(step: u64, run: &str, model: &M, optimiser: &ModuleOptimizer) -> Result<Self> {
+        let bad = |e: burn::store::RecordError| {
+            Error::TooFew(format!("the state of training cannot be written: {e}"))
+        };
+        let model = model.clone().into_record().into_bytes().map_err(bad)?.to_vec();
+        let optimiser = optimiser.into_bytes().map_err(bad)?.to_vec();
+        Ok(Self { step, run: run.into(), model, optimiser })
+    }
+
+    /// The model and the optimiser as they were.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`] if the state is of another network.
+    pub fn restore<M: Module>(&self, model: M, optimiser: ModuleOptimizer) -> Result<(M, ModuleOptimizer)> {
+        let bad =
+            |e: burn::store::RecordError| Error::TooFew(format!("the checkpoint is of another network: {e}"));
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(self.model.clone())).map_err(bad)?;
+        let optimiser = optimiser.from_bytes(Bytes::from_bytes_vec(self.optimiser.clone())).map_err(bad)?;
+        Ok((model.try_load_record(record).map_err(bad)?, optimiser))
+    }
+
+    /// Writes the whole file.
+    ///
+    /// # Errors
+    /// [`Error::File`]; the old checkpoint is then untouched.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut body = self.step.to_le_bytes().to_vec();
+        for part in [self.run.as_bytes(), &self.model, &self.optimiser] {
+            body.extend((part.len() as u64).to_le_bytes());
+            body.extend(part);
+        }
+        let hash = Sha256::digest(&body);
+        let bytes = [MAGIC.as_slice(), hash.as_slice(), &body].concat();
+        Ok(contract::file::write(path, &bytes)?)
+    }
+
+    /// Reads a checkpoint of this run: nothing if there is none, if it is damaged, or if it is of another run.
+    pub fn read(path: &Path, run: &str) -> Option<Self> {
+        let bytes = std::fs::read(path).ok()?;
+        let (hash, mut body) = bytes.strip_prefix(MAGIC)?.split_at_checked(32)?;
+        if Sha256::digest(body).as_slice() != hash {
+            return None;
+        }
+        let step = u64::from_le_bytes(take(&mut body, 8)?.try_into().ok()?);
+        let mut part = || {
+            let length = u64::from_le_bytes(take(&mut body, 8)?.try_into().ok()?);
+            take(&mut body, usize::try_from(length).ok()?).map(<[u8]>::to_vec)
+        };
+        let (found, model, optimiser) = (String::from_utf8(part()?).ok()?, part()?, part()?);
+        (found == run).then_some(Self { step, run: found, model, optimiser })
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
+    let (head, rest) = bytes.split_at_checked(n)?;
+    *bytes = rest;
+    Some(head)
+}
