@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `s2-fetch`; see the library for what it does.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stage::main(s2_fetch::run)
+}

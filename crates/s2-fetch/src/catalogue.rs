@@ -1,0 +1,188 @@
+//! All items of a granule in a catalogue: a static one is walked, an API is searched, page by page.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use anyhow::{Context, bail};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::choose::Wanted;
+use crate::guard::shown;
+use crate::stac::{Item, granule_key, is_mgrs};
+use crate::wire::Wire;
+
+const MAX_DOCUMENTS: usize = 100_000;
+const MAX_PAGES: usize = 1000;
+const ITEMS_A_PAGE: u32 = 100;
+
+/// Finds the items that may be of the wanted granule and dates; the choice checks them again.
+///
+/// # Errors
+/// If a document cannot be read or is no STAC.
+pub(crate) async fn items(wire: &Wire, wanted: &Wanted, collection: &str) -> anyhow::Result<Vec<Item>> {
+    let root_url = wire.catalogue().clone();
+    let root = wire.json(&root_url, None).await?;
+    match search_link(&root, &root_url) {
+        Some(search) => search_api(wire, &search, wanted, collection).await,
+        None => walk(wire, root_url, root).await,
+    }
+}
+
+/// Reads a static catalogue, breadth first, each document once.
+async fn walk(wire: &Wire, root_url: Url, root: Value) -> anyhow::Result<Vec<Item>> {
+    let mut seen = BTreeSet::from([root_url.clone()]);
+    let mut queue = VecDeque::from([(root_url, Some(root))]);
+    let mut items = Vec::new();
+    while let Some((url, document)) = queue.pop_front() {
+        let document = match document {
+            Some(document) => document,
+            None => wire.json(&url, None).await?,
+        };
+        match document.get("type").and_then(Value::as_str) {
+            Some("Feature") => items.push(parse(&document, &url)?),
+            Some("FeatureCollection") => {
+                for feature in features(&document) {
+                    items.push(parse(feature, &url)?);
+                }
+            }
+            Some("Catalog" | "Collection") => {
+                for link in links(&document, &["item", "child", "items"]) {
+                    let next = url
+                        .join(link)
+                        .with_context(|| format!("{}: a link that is no address", shown(&url)))?;
+                    if seen.insert(next.clone()) {
+                        queue.push_back((next, None));
+                    }
+                }
+            }
+            other => bail!("{}: want a STAC catalogue or item, found type {other:?}", shown(&url)),
+        }
+        if seen.len() > MAX_DOCUMENTS {
+            bail!(
+                "{}: want at most {MAX_DOCUMENTS} documents, found more; use a search API",
+                shown(wire.catalogue())
+            );
+        }
+    }
+    Ok(items)
+}
+
+/// Where and how an API is searched.
+#[derive(Debug, Clone)]
+struct Search {
+    url: Url,
+    post: bool,
+}
+
+fn search_link(root: &Value, base: &Url) -> Option<Search> {
+    let all: Vec<_> =
+        link_objects(root).filter(|l| l.get("rel").and_then(Value::as_str) == Some("search")).collect();
+    let is_post = |l: &&&Value| l.get("method").and_then(Value::as_str) == Some("POST");
+    let link = all.iter().find(is_post).or_else(|| all.first())?;
+    let url = base.join(link.get("href")?.as_str()?).ok()?;
+    Some(Search { url, post: is_post(&link) })
+}
+
+/// Searches by granule, in the two ways that providers name it, then pages through the answers.
+async fn search_api(
+    wire: &Wire,
+    search: &Search,
+    wanted: &Wanted,
+    collection: &str,
+) -> anyhow::Result<Vec<Item>> {
+    let granule = granule_key(&wanted.granule);
+    let padded = if is_mgrs(&granule) { format!("{granule:0>5}") } else { granule };
+    for (property, value) in [("s2:mgrs_tile", padded.clone()), ("grid:code", format!("MGRS-{padded}"))] {
+        let mut question = Map::new();
+        question.insert("collections".into(), json!([collection]));
+        question
+            .insert("datetime".into(), json!(format!("{}T00:00:00Z/{}T23:59:59Z", wanted.from, wanted.to)));
+        question.insert("limit".into(), json!(ITEMS_A_PAGE));
+        question.insert("query".into(), json!({property: {"eq": value}}));
+        let items = pages(wire, search, question).await?;
+        if !items.is_empty() {
+            return Ok(items);
+        }
+    }
+    Ok(Vec::new())
+}
+
+async fn pages(wire: &Wire, search: &Search, question: Map<String, Value>) -> anyhow::Result<Vec<Item>> {
+    let mut items = Vec::new();
+    let mut asked = BTreeSet::new();
+    let mut next = Some(if search.post {
+        (search.url.clone(), Some(Value::Object(question)))
+    } else {
+        (with_query(&search.url, &question), None)
+    });
+    while let Some((url, body)) = next {
+        let fresh = asked.insert((url.to_string(), body.as_ref().map(Value::to_string)));
+        if !fresh || asked.len() > MAX_PAGES {
+            bail!("{}: want pages that come to an end, found a circle or more than {MAX_PAGES}", shown(&url));
+        }
+        let page = wire.json(&url, body.as_ref()).await?;
+        if page.get("type").and_then(Value::as_str) != Some("FeatureCollection") {
+            bail!("{}: want a page of items (FeatureCollection), found something else", shown(&url));
+        }
+        for feature in features(&page) {
+            items.push(parse(feature, &url)?);
+        }
+        next = next_page(&page, &url, body.as_ref())?;
+    }
+    Ok(items)
+}
+
+/// The request for the next page: a link with an address, perhaps a method and a body that may extend the last one.
+fn next_page(page: &Value, url: &Url, body: Option<&Value>) -> anyhow::Result<Option<(Url, Option<Value>)>> {
+    let Some(link) = link_objects(page).find(|l| l.get("rel").and_then(Value::as_str) == Some("next")) else {
+        return Ok(None);
+    };
+    let href = link.get("href").and_then(Value::as_str).unwrap_or_default();
+    let next = url.join(href).with_context(|| format!("{}: a next page that is no address", shown(url)))?;
+    if link.get("method").and_then(Value::as_str) != Some("POST") {
+        return Ok(Some((next, None)));
+    }
+    let mut merged = match (link.get("merge"), body) {
+        (Some(Value::Bool(true)), Some(Value::Object(last))) => last.clone(),
+        _ => Map::new(),
+    };
+    if let Some(Value::Object(more)) = link.get("body") {
+        merged.extend(more.clone());
+    }
+    Ok(Some((next, Some(Value::Object(merged)))))
+}
+
+fn with_query(url: &Url, question: &Map<String, Value>) -> Url {
+    let mut url = url.clone();
+    for (key, value) in question {
+        let text = match value {
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        url.query_pairs_mut().append_pair(key, &text);
+    }
+    url
+}
+
+fn parse(value: &Value, url: &Url) -> anyhow::Result<Item> {
+    // An item of a page knows its own address; its relative addresses start there.
+    let own = links(value, &["self"]).next().and_then(|href| url.join(href).ok());
+    let base = if url.scheme() == "file" { url.clone() } else { own.unwrap_or_else(|| url.clone()) };
+    Item::parse(value, &base)
+        .map_err(|found| anyhow::anyhow!("{}: want STAC items, found {found}", shown(url)))
+}
+
+fn features(page: &Value) -> impl Iterator<Item = &Value> {
+    page.get("features").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn link_objects(document: &Value) -> impl Iterator<Item = &Value> {
+    document.get("links").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn links<'a>(document: &'a Value, rels: &'a [&str]) -> impl Iterator<Item = &'a str> {
+    link_objects(document)
+        .filter(|l| l.get("rel").and_then(Value::as_str).is_some_and(|rel| rels.contains(&rel)))
+        .filter_map(|l| l.get("href")?.as_str())
+}
