@@ -9,6 +9,8 @@
 //! Left out: anything that exchanges messages between workers, and several worlds in one process.
 
 use std::fmt::Display;
+use std::io::Write;
+use std::time::Duration;
 
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
@@ -19,6 +21,10 @@ use mpi::{Rank, Threading};
 /// Variables in which a launcher says how many ranks it started. A world of one beside a larger number here means that the ranks
 /// do not see each other.
 const LAUNCHER_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"];
+
+/// How long after rank 0 each further rank speaks of an error.
+const TURN: Duration = Duration::from_millis(250);
+const LAST_TURN: Duration = Duration::from_secs(2);
 
 /// MPI counts the bytes of a message in 32 bits.
 const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
@@ -64,7 +70,7 @@ pub struct World {
 /// Starts the world, does `work` in it on every rank, and ends it.
 ///
 /// # Errors
-/// What `work` returns, in a world of one. In a larger world an error is printed as `error: ...` and ends all ranks with exit code 1.
+/// What `work` returns, in a world of one. In a larger world an error is printed as `program: error: ...` and ends all ranks with exit code 1.
 pub fn run<T, E: From<Error> + Display>(work: impl FnOnce(&World) -> Result<T, E>) -> Result<T, E> {
     let world = World::start()?;
     match work(&world) {
@@ -145,8 +151,14 @@ impl World {
         sums
     }
 
+    /// Says the error and ends all ranks. An error that all ranks find, such as a missing file, is said once: ranks take turns, and the
+    /// first to speak ends the others.
     fn fail(&self, error: &dyn Display) -> ! {
-        eprintln!("error: {error:#}");
+        let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+        let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        std::thread::sleep((TURN * self.rank as u32).min(LAST_TURN));
+        // One write, so that lines of two ranks cannot mix. Nothing is left to do where it fails.
+        let _ = std::io::stderr().write_all(format!("{name}: error: {error:#}\n").as_bytes());
         self.communicator.abort(1)
     }
 }
