@@ -12,12 +12,17 @@ pub struct Ground {
 }
 
 /// Mean Earth radius (IUGG).
-const EARTH_RADIUS_KM: f64 = 6371.008_8;
+const EARTH_RADIUS_KM: f64 = 6_371.008_8;
 
 impl Ground {
     fn midpoint(&self, one: usize, other: usize) -> [f64; 2] {
         let [a, b] = [self.corners_deg[one], self.corners_deg[other]];
         [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0]
+    }
+
+    /// Great-circle height along the middle of the map.
+    fn height_km(&self) -> f64 {
+        great_circle_km(self.midpoint(0, 1), self.midpoint(2, 3))
     }
 
     /// Great-circle width along the middle of the map.
@@ -149,9 +154,12 @@ const STEPS: usize = 256;
 const COLUMN_FURNITURE: f64 = 150.0;
 
 impl Map {
-    /// The largest size with the image's proportions inside the given one.
+    /// The largest size inside the given one with the proportions of the ground (whose pixels need not be square, as
+    /// those in degrees), or without ground those of the image.
     pub(crate) fn fit(&self, width: f64, height: f64) -> (f64, f64) {
-        let ratio = self.image.height() as f64 / self.image.width() as f64;
+        let of_image = self.image.height() as f64 / self.image.width() as f64;
+        let of_ground = self.ground.map(|ground| ground.height_km() / ground.width_km());
+        let ratio = of_ground.filter(|ratio| ratio.is_normal()).unwrap_or(of_image);
         if width * ratio <= height {
             (width, (width * ratio).max(1.0))
         } else {

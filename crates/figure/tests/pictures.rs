@@ -80,13 +80,20 @@ fn score_legend() -> Legend {
         .nodata("no score")
 }
 
-fn ground() -> Ground {
-    Ground { corners_deg: [[-75.86, 37.80], [-75.64, 37.798], [-75.644, 37.623], [-75.862, 37.625]] }
+/// Ground of square pixels of 320 m, its corners leaning a little as in UTM.
+fn ground(height: usize, width: usize) -> Ground {
+    let (south, east) = (37.8 - height as f64 * 0.002_88, -75.86 + width as f64 * 0.003_64);
+    Ground { corners_deg: [[-75.86, 37.8], [east, 37.798], [east - 0.004, south - 0.002], [-75.862, south]] }
 }
 
 fn score_map(height: usize, width: usize) -> Map {
     let image = score_legend().paint(height, width, &field(height, width)).unwrap();
-    Map { heading: "Development score".to_owned(), image, ground: Some(ground()), legend: score_legend() }
+    Map {
+        heading: "Development score".to_owned(),
+        image,
+        ground: Some(ground(height, width)),
+        legend: score_legend(),
+    }
 }
 
 #[test]

@@ -1,0 +1,236 @@
+//! The program on a small made region, its failures too.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use contract::{Cluster, Made, Metric, PogRow, RaterRow, Record, Score};
+use raster::Source;
+
+struct Region {
+    folder: tempfile::TempDir,
+}
+
+impl Region {
+    fn new() -> Region {
+        Region { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write<R: Record>(&self, name: &str, rows: &[R]) -> PathBuf {
+        contract::write(&self.path(name), rows, &Made::by("stage3-train")).unwrap();
+        self.path(name)
+    }
+
+    fn map(&self, scores: &[&Path], out: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_heatmap-stitch"));
+        command.arg("map");
+        for path in scores {
+            command.arg("--scores").arg(path);
+        }
+        command.args(["--pixel-m", "10", "--title", "A made region", "--credit", "Made up."]);
+        for (flag, ending) in [("--out-png", "png"), ("--out-colour", "colour.tif"), ("--out", "tif")] {
+            command.arg(flag).arg(self.path(&format!("{out}.{ending}")));
+        }
+        command.output().unwrap()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A granule of 4 x 4 tiles of 320 m; every fifth tile has no score.
+fn granule(id: &str, crs: &str, west_m: f64, north_m: f64) -> Vec<Score> {
+    let row = |i: u32| {
+        let (west_m, north_m) = (west_m + f64::from(i % 4) * 320.0, north_m - f64::from(i / 4) * 320.0);
+        let scored = i % 5 != 4;
+        Score {
+            granule: id.parse().unwrap(),
+            tile: format!("r{:03}c{:03}", i / 4, i % 4).parse().unwrap(),
+            crs: crs.to_owned(),
+            west_m,
+            south_m: north_m - 320.0,
+            east_m: west_m + 320.0,
+            north_m,
+            score: scored.then_some(f64::from(i) / 16.0),
+            sd: scored.then_some(0.05),
+            n_members: 5,
+            skipped: (!scored).then(|| "no data".to_owned()),
+        }
+    };
+    (0..16).map(row).collect()
+}
+
+#[test]
+fn a_map_has_the_scores_its_provenance_and_a_picture() {
+    let region = Region::new();
+    let west = region.write("west.parquet", &granule("west", "EPSG:32618", 500_000.0, 4_180_000.0));
+    let east = region.write("east.parquet", &granule("east", "EPSG:32618", 501_280.0, 4_180_000.0));
+    let output = region.map(&[&west, &east], "map");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("32 tiles in, 26 ok, 6 skipped (no data)"), "{}", stderr(&output));
+
+    let map = Source::open(region.path("map.tif")).unwrap();
+    assert_eq!((map.grid().height, map.grid().width, map.n_bands()), (128, 256, 2));
+    assert_eq!(map.band_names(), ["score_share", "sd_share"]);
+    assert_eq!((map.nodata(), map.tag("", "CONTRACT").as_deref()), (Some(-9999.0), Some("heatmap/1")));
+    assert_eq!(map.tag("", "TILE_SIDE_M").as_deref(), Some("320"));
+    let scores = map.read_band::<f32>(1).unwrap();
+    assert_eq!((scores[0], scores[255], scores[4 * 32 - 1]), (0.0, 3.0 / 16.0, 3.0 / 16.0));
+    assert_eq!(scores[32 * 256], -9999.0, "the fifth tile has no score");
+
+    let colour = Source::open(region.path("map.colour.tif")).unwrap();
+    let steps = colour.read_band::<u8>(1).unwrap();
+    assert_eq!((steps[0], steps[127], steps[32 * 256], colour.nodata()), (0, 38, 255, Some(255.0)));
+    assert!(std::fs::read(region.path("map.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn the_order_of_the_tables_does_not_change_a_byte() {
+    let region = Region::new();
+    let one = region.write("one.parquet", &granule("one", "EPSG:32618", 500_000.0, 4_180_000.0));
+    let two = region.write("two.parquet", &granule("two", "EPSG:32618", 500_570.0, 4_179_710.0));
+    assert!(region.map(&[&one, &two], "a").status.success());
+    assert!(region.map(&[&two, &one], "b").status.success());
+    for ending in ["tif", "colour.tif", "png"] {
+        let read = |out: &str| std::fs::read(region.path(&format!("{out}.{ending}"))).unwrap();
+        assert!(read("a") == read("b"), "{ending} differs");
+    }
+}
+
+#[test]
+fn input_that_makes_no_map_is_refused_in_one_line_and_old_maps_stay() {
+    let region = Region::new();
+    let good = region.write("good.parquet", &granule("good", "EPSG:32618", 500_000.0, 4_180_000.0));
+    let zone = region.write("zone.parquet", &granule("zone", "EPSG:32617", 500_000.0, 4_180_000.0));
+    let degrees = region.write("degrees.parquet", &granule("degrees", "EPSG:4326", 0.0, 50.0));
+    let empty = region.write::<Score>("empty.parquet", &[]);
+    let mut rows = granule("dark", "EPSG:32618", 500_000.0, 4_180_000.0);
+    rows.iter_mut().for_each(|row| (row.score, row.sd) = (None, None));
+    let dark = region.write("dark.parquet", &rows);
+    let order = PogRow { cluster: 0, rank: 1.0, rank_low: 1.0, rank_high: 1.0, level: 1 };
+    let wrong = region.write("pog.parquet", &[order]);
+    let absent = region.path("absent.parquet");
+    std::fs::write(region.path("map.tif"), "old").unwrap();
+
+    let cases: [(&[&Path], &str); 7] = [
+        (&[&good, &zone], "want EPSG:32618 as in"),
+        (&[&degrees], "want a coordinate system in metres, got EPSG:4326"),
+        (&[&empty], "no tile in any --scores table"),
+        (&[&dark], "want at least one tile with a score, got 16 tiles without"),
+        (&[&wrong], "want table scores/1, got pog/1; make it again with stage3-train"),
+        (&[&absent], "absent.parquet: cannot read"),
+        (&[&good, &absent], "absent.parquet: cannot read"),
+    ];
+    for (scores, wanted) in cases {
+        let output = region.map(scores, "map");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(wanted), "want `{wanted}` in {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(std::fs::read_to_string(region.path("map.tif")).unwrap(), "old");
+    }
+}
+
+#[test]
+fn wrong_flags_end_with_2() {
+    let run = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_heatmap-stitch")).args(args).output().unwrap();
+    for args in [&["map", "--pixel-m", "-1"][..], &["map"], &["sumary"], &[], &["summary", "--titel", "x"]] {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_summary_says_what_was_found_within_80_columns() {
+    let region = Region::new();
+    let rows = granule("west", "EPSG:32618", 500_000.0, 4_180_000.0);
+    let scores = region.write("scores.parquet", &rows);
+    let cluster = |row: &Score| {
+        let n = row.tile.col % 3;
+        let class = if n == 2 { "rural" } else { "urban" };
+        Cluster {
+            granule: row.granule.clone(),
+            tile: row.tile,
+            class: class.to_owned(),
+            cluster: n,
+            distance: 0.1,
+        }
+    };
+    let clusters = region.write("clusters.parquet", &rows.iter().map(cluster).collect::<Vec<_>>());
+    let place =
+        |(cluster, level)| PogRow { cluster, rank: f64::from(level), rank_low: 1.0, rank_high: 3.0, level };
+    let pog = region.write("pog.parquet", &[(0, 2), (1, 1), (2, 2)].map(place));
+    let rater = |i: u32| RaterRow {
+        rater: format!("local-head-{i}"),
+        weight: 0.1,
+        distance: 1.0,
+        n_votes: 9,
+        n_missing: 0,
+    };
+    let raters = region.write("raters.parquet", &(0..10).map(rater).collect::<Vec<_>>());
+    let metric = Metric {
+        name: "spearman".to_owned(),
+        of: "score, night light".to_owned(),
+        value: None,
+        low: None,
+        high: None,
+        unit: "1".to_owned(),
+        n: 12,
+        note: Some("n too small, not reported: 12 cells, at least 30 wanted".to_owned()),
+    };
+    let metrics = region.write("corr.parquet", &[metric]);
+    let mut ledger = stage::Ledger::of("tiles", 16);
+    ledger.ok(13);
+    (0..3).for_each(|_| ledger.skip("no data"));
+    ledger.report("granule-split-mpi", 1.5).write(&region.path("split.json")).unwrap();
+
+    let output = Command::new(env!("CARGO_BIN_EXE_heatmap-stitch"))
+        .args(["summary", "--title", "A made region", "--see", "data/out/made/heatmap.png"])
+        .arg("--scores")
+        .arg(&scores)
+        .arg("--clusters")
+        .arg(&clusters)
+        .arg("--pog")
+        .arg(&pog)
+        .arg("--raters")
+        .arg(&raters)
+        .arg("--metrics")
+        .arg(&metrics)
+        .arg("--stage-ledger")
+        .arg(region.path("split.json"))
+        .arg("--out")
+        .arg(region.path("summary.txt"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(std::fs::read_to_string(region.path("summary.txt")).unwrap(), page);
+    assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
+    for wanted in [
+        "U1 > U0 = R2",
+        "13 tiles with a score, 3 without",
+        "not reported",
+        "granule-split-mpi          1.5     1  13 of 16 tiles ok, 3 skipped (no data)",
+        "data/out/made/heatmap.png",
+    ] {
+        assert!(page.contains(wanted), "want `{wanted}` in\n{page}");
+    }
+    println!("{page}");
+}
+
+#[test]
+fn a_summary_of_a_file_that_is_no_ledger_is_refused() {
+    let region = Region::new();
+    std::fs::write(region.path("broken.json"), "{").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_heatmap-stitch"))
+        .args(["summary", "--title", "x", "--stage-ledger"])
+        .arg(region.path("broken.json"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("want a stage's ledger"), "{}", stderr(&output));
+}

@@ -1,0 +1,208 @@
+//! From rasters on disk to fields on one grid.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use contract::{HEATMAP, RasterSpec};
+use raster::{Affine, Crs, Dtype, Grid, Source, transform_points};
+
+use crate::regrid::{Field, Place, overlaps, regrid};
+
+/// A heat map as means over cells of its tiles' size, in its own coordinate system.
+pub struct Scores {
+    /// The cells, from the north-west corner of the map.
+    pub grid: Grid,
+    /// Mean score and the share of the cell that has one.
+    pub field: Field,
+}
+
+/// Reads a heat map.
+///
+/// # Errors
+/// For a file that is no heat map of this version, or is damaged.
+pub fn read_scores(path: &Path) -> anyhow::Result<Scores> {
+    let source = Source::open(path)?;
+    let tag = source.tag("", RasterSpec::TAG).unwrap_or_else(|| "no contract tag".to_owned());
+    let maker = HEATMAP.made_by;
+    ensure!(
+        tag == HEATMAP.tag(),
+        "{}: want raster {}, got {tag}; make it again with {maker}",
+        path.display(),
+        HEATMAP.tag()
+    );
+    let side =
+        source.tag("", "TILE_SIDE_M").and_then(|text| text.parse::<f64>().ok()).filter(|side| *side > 0.0);
+    let side_m = side.with_context(|| {
+        format!(
+            "{}: want the tag TILE_SIDE_M in metres, got none; make it again with {maker}",
+            path.display()
+        )
+    })?;
+    let (map, nodata) = (source.grid().clone(), source.nodata().map(|value| value as f32));
+    let rows = overlaps(map.height, side_m / map.transform.pixel_height);
+    let columns = overlaps(map.width, side_m / map.transform.pixel_width);
+    let cell_px = side_m / map.transform.pixel_height * side_m / map.transform.pixel_width;
+    let mut field = Field::unknown(rows.len(), columns.len());
+    for (row, (first, lengths)) in rows.iter().enumerate() {
+        let pixels = source.read_window::<f32>(1, *first, 0, lengths.len(), map.width)?;
+        for (line, &down) in pixels.chunks_exact(map.width).zip(lengths) {
+            add_line(&mut field, row, line, down, &columns, nodata);
+        }
+    }
+    for (value, cover) in field.values.iter_mut().zip(&mut field.cover) {
+        if *cover > 0.0 {
+            *value /= *cover;
+            *cover = (*cover / cell_px).min(1.0);
+        }
+    }
+    let transform = Affine { pixel_width: side_m, pixel_height: side_m, ..map.transform };
+    Ok(Scores { grid: Grid { height: rows.len(), width: columns.len(), transform, crs: map.crs }, field })
+}
+
+/// Adds one line of pixels, of which `down` counts, to a row of cells.
+fn add_line(
+    field: &mut Field,
+    row: usize,
+    line: &[f32],
+    down: f64,
+    columns: &[(usize, Vec<f64>)],
+    nodata: Option<f32>,
+) {
+    for (column, (first, lengths)) in columns.iter().enumerate() {
+        let cell = row * field.width + column;
+        for (&pixel, across) in line[*first..].iter().zip(lengths) {
+            if !pixel.is_nan() && Some(pixel) != nodata {
+                field.values[cell] += f64::from(pixel) * down * across;
+                field.cover[cell] += down * across;
+            }
+        }
+    }
+}
+
+/// Opens a raster of radiance.
+///
+/// # Errors
+/// For a file that cannot be read, or whose pixels are no floats: a rendered picture is no radiance.
+pub fn open_lights(path: &Path) -> anyhow::Result<Source> {
+    let source = Source::open(path)?;
+    ensure!(
+        matches!(source.dtype(), Dtype::F32 | Dtype::F64),
+        "{}: want radiance in nW cm-2 sr-1 as floats, got pixels of {}; a rescaled or rendered picture is no radiance",
+        path.display(),
+        source.dtype()
+    );
+    Ok(source)
+}
+
+/// The grid on which map and lights are compared: the map's cells, or the lights' pixels where these are larger.
+///
+/// # Errors
+/// Where the two do not lie on one globe or do not meet.
+pub fn target_grid(map: &Grid, lights: &Source) -> anyhow::Result<Grid> {
+    let window = window_over(map, lights)?;
+    let middle = window.window((window.height / 2) as i64, (window.width / 2) as i64, 1, 1);
+    let corners = places(&middle, map)?;
+    let light_area_cells = quad_area(&corners);
+    Ok(if light_area_cells > 1.0 { window } else { map.clone() })
+}
+
+/// Area of the quadrilateral of four corners listed row by row.
+fn quad_area(corners: &[Place]) -> f64 {
+    let across = |a: usize, b: usize| (corners[b].0 - corners[a].0, corners[b].1 - corners[a].1);
+    let (first, second) = (across(0, 3), across(1, 2));
+    (first.0 * second.1 - first.1 * second.0).abs() / 2.0
+}
+
+/// The field of scores on the target grid.
+///
+/// # Errors
+/// Where a corner of the map has no place there.
+pub fn scores_on(scores: &Scores, target: &Grid) -> anyhow::Result<Field> {
+    if *target == scores.grid {
+        return Ok(scores.field.clone());
+    }
+    let corners = places(&scores.grid, target)?;
+    Ok(regrid(&scores.field, &corners, target.height, target.width))
+}
+
+/// Radiance in nW cm⁻² sr⁻¹ on the target grid: missing and not-a-number pixels are left out, those above
+/// `saturation_nw_cm2_sr` count as that much.
+///
+/// # Errors
+/// Where the two do not lie on one globe or do not meet, and for a damaged file.
+pub fn lights_on(lights: &Source, target: &Grid, saturation_nw_cm2_sr: Option<f64>) -> anyhow::Result<Field> {
+    let aligned = inside(target, lights.grid());
+    let window = if aligned { target.clone() } else { window_over(target, lights)? };
+    let (row, column) =
+        lights.grid().offset_of(&window).context("the window is one of the night lights' own")?;
+    let pixels = lights.read_window::<f64>(1, row as usize, column as usize, window.height, window.width)?;
+    let (nodata, top) = (lights.nodata(), saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
+    let known =
+        |value: f64| if Some(value) == nodata || !value.is_finite() { f64::NAN } else { value.min(top) };
+    let field = Field::of(window.height, window.width, pixels.into_iter().map(known).collect());
+    if aligned {
+        return Ok(field);
+    }
+    Ok(regrid(&field, &places(&window, target)?, target.height, target.width))
+}
+
+/// Whether the cells of `part` are cells of `whole`.
+fn inside(part: &Grid, whole: &Grid) -> bool {
+    let fits = |start: i64, n: usize, end: usize| start >= 0 && start as usize + n <= end;
+    whole.offset_of(part).is_some_and(|(row, column)| {
+        fits(row, part.height, whole.height) && fits(column, part.width, whole.width)
+    })
+}
+
+/// The part of a raster that holds another grid, or as much of it as there is.
+fn window_over(grid: &Grid, source: &Source) -> anyhow::Result<Grid> {
+    let all = source.grid();
+    let edge = places(&perimeter(grid), all)?;
+    let span = |axis: fn(&Place) -> f64, n: usize| {
+        let low = edge.iter().map(axis).fold(f64::INFINITY, f64::min).floor() - 1.0;
+        let high = edge.iter().map(axis).fold(f64::NEG_INFINITY, f64::max).ceil() + 1.0;
+        (low.clamp(0.0, n as f64) as usize, high.clamp(0.0, n as f64) as usize)
+    };
+    let (top, bottom) = span(|place| place.0, all.height);
+    let (left, right) = span(|place| place.1, all.width);
+    ensure!(
+        top < bottom && left < right,
+        "{}: want night lights over the map, got a raster that does not meet it; give the one of this region",
+        source.path().display()
+    );
+    Ok(all.window(top as i64, left as i64, bottom - top, right - left))
+}
+
+/// The grid itself, or one of at most 64 cells a side over the same ground: its corners outline it closely enough.
+fn perimeter(grid: &Grid) -> Grid {
+    let (height, width) = (grid.height.min(64), grid.width.min(64));
+    let transform = Affine {
+        pixel_height: grid.transform.pixel_height * grid.height as f64 / height as f64,
+        pixel_width: grid.transform.pixel_width * grid.width as f64 / width as f64,
+        ..grid.transform
+    };
+    Grid { height, width, transform, crs: grid.crs.clone() }
+}
+
+/// The places in `target` of all corners of `grid`, row by row.
+fn places(grid: &Grid, target: &Grid) -> anyhow::Result<Vec<Place>> {
+    let corners =
+        (0..=grid.height).flat_map(|row| (0..=grid.width).map(move |column| (row as f64, column as f64)));
+    let (mut x, mut y): (Vec<f64>, Vec<f64>) =
+        corners.map(|(row, column)| grid.transform.to_world(row, column)).unzip();
+    if !grid.crs.same_as(&target.crs) {
+        transform_points(&grid.crs, &target.crs, &mut x, &mut y)?;
+    }
+    Ok(x.iter().zip(&y).map(|(&x, &y)| target.transform.to_pixel(x, y)).collect())
+}
+
+/// Longitude and latitude of a grid's corners: north-west, north-east, south-east, south-west.
+///
+/// # Errors
+/// Where a corner has no place on the globe.
+pub fn corners_deg(grid: &Grid) -> anyhow::Result<[[f64; 2]; 4]> {
+    let b = grid.bounds();
+    let (mut x, mut y) = ([b.west, b.east, b.east, b.west], [b.north, b.north, b.south, b.south]);
+    transform_points(&grid.crs, &Crs::wgs84()?, &mut x, &mut y)?;
+    Ok(std::array::from_fn(|i| [x[i], y[i]]))
+}
