@@ -3,8 +3,10 @@
 //! Rows of tiles are shared among MPI ranks; any number of ranks, and a run without `mpirun`, makes the same bytes. A row of tiles is
 //! in memory at a time. A tile with too little data is a row with a reason and no pixels.
 //!
-//! Scenes of 8 bits pass unchanged. Scenes of 16-bit reflectance become 8 bits: by default each band is stretched between its 1st and 99th
-//! percentile, which costs a second reading of the scene. What is no data: the file's own value, or black (`--black-max`) in all bands,
+//! Scenes of 8 bits pass unchanged. Scenes of 16-bit reflectance become 8 bits by the rule of Sentinel-2's own true-colour image, which looks
+//! dim but means the same in every scene; its tiles resemble the pictures that judges were trained on (mean of the demo scene 57, 69, 85 in red,
+//! green, blue and 16, 12, 9 within a tile; of the 1,250 labelled pictures 66, 75, 84 and 18, 12, 10). `--render stretch` shows more to an eye,
+//! a scene at a time, and reads the scene twice. What is no data: the file's own value, or black (`--black-max`) in all bands,
 //! because some published scenes carry no value and JPEG makes their black a few counts bright.
 //!
 //! Promises. Process killed, machine lost power, disk full: the old file stays or the new one is whole. A rank that fails or dies ends all of them.
@@ -56,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     bands: Vec<String>,
     /// How 16-bit reflectance becomes 8 bits
-    #[arg(long, value_enum, default_value_t = Render::Stretch)]
+    #[arg(long, value_enum, default_value_t = Render::Tci)]
     render: Render,
     /// The reflectance that becomes 255 with --render tci
     #[arg(long, value_name = "SHARE", default_value_t = 0.3558, value_parser = stage::share)]

@@ -5,10 +5,10 @@
 /// How 16-bit reflectance becomes 8 bits. A scene of 8 bits always passes unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Render {
-    /// Each band from its 1st to its 99th percentile over the scene: takes haze off, shows what a dim scene holds
-    Stretch,
     /// The rule of Sentinel-2's own true-colour image: reflectance 0 to --max-reflectance-share
     Tci,
+    /// Each band from its 1st to its 99th percentile over the scene: takes haze off, shows what a dim scene holds
+    Stretch,
 }
 
 /// The two percentiles of [`Render::Stretch`], as shares.

@@ -28,8 +28,11 @@ pub use source::{MAX_WINDOW_BYTES, Source};
 
 use std::sync::Once;
 
+/// Memory for decoded blocks: a row of blocks of the largest scenes fits many times.
+const CACHE_MB: &str = "256";
+
 /// Sets GDAL up once: no sidecar files, no chatter on stderr (every message returns as an [`Error`]), damaged JPEG
-/// blocks are errors, blocks are packed by all threads.
+/// blocks are errors, blocks are packed by all threads, few decoded ones are kept.
 pub(crate) fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -40,6 +43,7 @@ pub(crate) fn set_up() {
             ("GDAL_GEOREF_SOURCES", "INTERNAL"),
             ("GDAL_ERROR_ON_LIBJPEG_WARNING", "TRUE"),
             ("GDAL_NUM_THREADS", "ALL_CPUS"),
+            ("GDAL_CACHEMAX", CACHE_MB),
         ] {
             gdal::config::set_config_option(key, value).expect("constant text without NUL is a valid option");
         }

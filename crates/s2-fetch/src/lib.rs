@@ -12,7 +12,9 @@
 
 mod catalogue;
 mod choose;
+mod fault;
 mod guard;
+mod proof;
 mod sign;
 mod stac;
 mod stack;
@@ -30,9 +32,10 @@ use url::Url;
 
 use choose::{Choice, Wanted, choose};
 use guard::shown;
+use proof::Promise;
 use stac::Item;
 use stack::{Piece, Stacked, offset_dn, stack};
-use wire::{Promise, Proven, Wire};
+use wire::{Proven, Wire};
 
 const FETCHES_AT_ONCE: usize = 4;
 const RUNNERS_UP_SHOWN: usize = 5;
@@ -143,7 +146,7 @@ fn say(choice: &Choice) {
             item.id,
             percent(item.valid_share),
             percent(item.cloud_share),
-            item.sensed_from.as_deref().unwrap_or("unknown")
+            item.sensed().as_deref().unwrap_or("unknown")
         );
     }
 }
@@ -201,7 +204,7 @@ fn tags(flags: &Fetch, item: &Item, offset_dn: f64) -> Vec<(String, String)> {
     let facts = [
         ("granule", flags.granule.to_string()),
         ("item", item.id.clone()),
-        ("sensed", item.sensed_from.clone().unwrap_or_else(unknown)),
+        ("sensed", item.sensed().unwrap_or_else(unknown)),
         ("baseline", item.baseline.clone().unwrap_or_else(unknown)),
         ("offset_subtracted_dn", offset_dn.to_string()),
         ("credit", "Contains modified Copernicus Sentinel data".to_owned()),
@@ -221,7 +224,7 @@ fn scenes(flags: &Fetch, choice: &Choice, offset_dn: f64, n_bytes: u64) -> anyho
             item: item.id.clone(),
             place: place as u32,
             chosen,
-            sensed: item.sensed_from.clone(),
+            sensed: item.sensed(),
             baseline: item.baseline.clone(),
             cloud_share: item.cloud_share,
             valid_share: item.valid_share,

@@ -89,6 +89,14 @@ impl Item {
         })
     }
 
+    /// The time of sensing; where the catalogue knows only a range, the range as `first/last`.
+    pub fn sensed(&self) -> Option<String> {
+        match (&self.sensed_from, &self.sensed_to) {
+            (Some(first), Some(last)) if first != last => Some(format!("{first}/{last}")),
+            (first, _) => first.clone(),
+        }
+    }
+
     /// The asset asked for by key, by the provider's other name for the band, or by the one band that it holds.
     pub fn asset(&self, wanted: &str) -> Option<(&str, &Asset)> {
         let by_key = |key: &str| self.assets.get_key_value(key).map(|(k, a)| (k.as_str(), a));

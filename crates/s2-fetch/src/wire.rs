@@ -1,13 +1,11 @@
 //! Reading JSON and files from disk or over HTTP: bounded tries, bounded waits, nothing kept that is not proven.
 
-use std::fmt;
 use std::future::Future;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::file::Whole;
-use raster::Source;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
@@ -15,7 +13,9 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 use url::Url;
 
+use crate::fault::Fault;
 use crate::guard::{Guard, shown};
+use crate::proof::{Promise, check_length, decode, hexadecimal, within};
 use crate::sign;
 
 const TRIES: u32 = 5;
@@ -38,15 +38,6 @@ pub(crate) struct Wire {
     catalogue: Url,
 }
 
-/// What the catalogue promises of a file.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Promise {
-    /// Length in bytes.
-    pub size: Option<u64>,
-    /// SHA-256 in lower-case hexadecimal.
-    pub sha256: Option<String>,
-}
-
 /// A file that is proven: of the promised length and hash, every block decoded.
 #[derive(Debug)]
 pub(crate) struct Proven {
@@ -61,45 +52,6 @@ impl Proven {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-/// Why a try failed, and whether another one can help.
-#[derive(Debug)]
-struct Fault {
-    text: String,
-    again: bool,
-    wait: Option<Duration>,
-}
-
-impl Fault {
-    fn last(text: impl Into<String>) -> Self {
-        Self { text: text.into(), again: false, wait: None }
-    }
-
-    fn passing(text: impl Into<String>) -> Self {
-        Self { text: text.into(), again: true, wait: None }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl From<reqwest::Error> for Fault {
-    /// The error and its causes without the address, whose query can hold a secret.
-    fn from(error: reqwest::Error) -> Self {
-        let again = !(error.is_redirect() || error.is_builder());
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            text = format!("{text}: {inner}");
-            cause = inner.source();
-        }
-        Self { text, again, wait: None }
     }
 }
 
@@ -192,7 +144,7 @@ impl Wire {
             retrying(url, || async {
                 let mut file = file.lock().await;
                 let n_bytes = self.download(url, &mut file, promise, collection).await?;
-                prove(part.clone(), url).await?;
+                decode(part.clone()).await?;
                 Ok(n_bytes)
             })
             .await?
@@ -223,7 +175,7 @@ impl Wire {
         }
         file.flush().map_err(disk)?;
         check_length(announced, n_bytes)?;
-        check(promise, n_bytes, hash)?;
+        promise.check(n_bytes, &hexadecimal(hash))?;
         Ok(n_bytes)
     }
 
@@ -287,42 +239,6 @@ async fn accepted(request: RequestBuilder) -> Result<Response, Fault> {
     })
 }
 
-fn within(n_bytes: u64, limit: u64) -> Result<(), Fault> {
-    if n_bytes <= limit {
-        return Ok(());
-    }
-    Err(Fault::passing(format!("want at most {limit} bytes, found more")))
-}
-
-fn check_length(wanted: Option<u64>, found: u64) -> Result<(), Fault> {
-    match wanted {
-        Some(wanted) if wanted != found => Err(Fault::passing(format!("want {wanted} bytes, found {found}"))),
-        _ => Ok(()),
-    }
-}
-
-fn check(promise: &Promise, n_bytes: u64, hash: Sha256) -> Result<(), Fault> {
-    check_length(promise.size, n_bytes)?;
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    match &promise.sha256 {
-        Some(wanted) if *wanted != found => {
-            Err(Fault::passing(format!("want SHA-256 {wanted}, found {found}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Decodes every block, away from the threads that wait for the network.
-async fn prove(path: PathBuf, url: &Url) -> Result<(), Fault> {
-    let own_name = path.display().to_string();
-    let decoded = tokio::task::spawn_blocking(move || Source::open(&path).and_then(|s| s.prove())).await;
-    match decoded {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Fault::passing(error.to_string().replace(&format!("{own_name}: "), ""))),
-        Err(_) => Err(Fault::last(format!("{}: the decoder panicked", shown(url)))),
-    }
-}
-
 fn path_of(url: &Url) -> Result<PathBuf, Fault> {
     url.to_file_path().map_err(|()| Fault::last("want the address of a file on this machine"))
 }
@@ -332,36 +248,22 @@ fn local_json(url: &Url) -> Result<Vec<u8>, Fault> {
     let file = std::fs::File::open(path_of(url)?).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_JSON_BYTES {
-        return Err(Fault::last(format!("want at most {MAX_JSON_BYTES} bytes of JSON, found more")));
-    }
+    within(bytes.len() as u64, MAX_JSON_BYTES).map_err(|fault| Fault::last(fault.text))?;
     Ok(bytes)
 }
 
 /// A file here does not change by waiting: no fault is worth another try.
 async fn local_raster(url: &Url, promise: &Promise) -> Result<Proven, Fault> {
     let path = path_of(url)?;
-    let unreadable = |e: std::io::Error| Fault::last(format!("cannot be read: {e}"));
-    let mut file = std::fs::File::open(&path).map_err(unreadable)?;
-    let mut hash = Sha256::new();
-    let n_bytes = std::io::copy(&mut file, &mut Hashing(&mut hash)).map_err(unreadable)?;
     let at_once = |fault: Fault| Fault::last(fault.text);
-    check(promise, n_bytes, hash).map_err(at_once)?;
-    prove(path.clone(), url).await.map_err(at_once)?;
+    let n_bytes = std::fs::metadata(&path).map_err(|e| Fault::last(format!("cannot be read: {e}")))?.len();
+    let sha256 = match promise.sha256 {
+        Some(_) => contract::sha256_of(&path).map_err(|e| Fault::last(e.to_string()))?,
+        None => String::new(),
+    };
+    promise.check(n_bytes, &sha256).map_err(at_once)?;
+    decode(path.clone()).await.map_err(at_once)?;
     Ok(Proven { path, n_bytes, _download: None })
-}
-
-struct Hashing<'a>(&'a mut Sha256);
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
