@@ -82,6 +82,37 @@ impl Whitener {
         self.components.iter().map(|c| project(c) as f32).collect()
     }
 
+    /// A linear layer on whitened coordinates as one on raw rows: `weight` is `[component][unit]` in, `[feature][unit]` out.
+    ///
+    /// # Panics
+    /// If the layer is of another number of components.
+    pub fn fold(&self, weight: &[f32], bias: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let n_units = bias.len();
+        assert_eq!(
+            weight.len(),
+            n_units * self.components.len(),
+            "a layer of other components than the whitener's"
+        );
+        let at = |j: usize, unit: usize| -> f64 {
+            self.components
+                .iter()
+                .enumerate()
+                .map(|(k, c)| f64::from(c[j]) * f64::from(weight[k * n_units + unit]))
+                .sum()
+        };
+        let mut shift = vec![0.0; n_units];
+        let mut raw = Vec::with_capacity(self.mean.len() * n_units);
+        for (j, &mean) in self.mean.iter().enumerate() {
+            for (unit, shift) in shift.iter_mut().enumerate() {
+                let w = at(j, unit);
+                *shift += w * f64::from(mean);
+                raw.push(w as f32);
+            }
+        }
+        let bias = bias.iter().zip(shift).map(|(&b, s)| (f64::from(b) - s) as f32).collect();
+        (raw, bias)
+    }
+
     /// Whitened coordinates at unit length, as clustering wants them (Caron 2018). A zero row stays zero.
     pub fn apply_unit(&self, row: &[f32]) -> Vec<f32> {
         let mut x = self.apply(row);

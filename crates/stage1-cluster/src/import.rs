@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use clap::Args as ClapArgs;
 use contract::{Cluster, Made, Tile, TileId, TileWriter, TilesMeta};
-use nn::Rgb;
+use nn::{LabelledPictures, Rgb};
 use stage::Ledger;
 use std::collections::BTreeMap;
 use std::fs;
@@ -139,55 +139,18 @@ fn add_labelled(
         "--labelled-cluster {cluster} is also a folder of {}",
         args.images.display()
     );
-    let chosen = nn_labels(csv, class, args.labelled_min_share)?;
-    let find = |id: &String| {
-        ["jpg", "jpeg", "png"].iter().map(|e| folder.join(format!("{id}.{e}"))).find(|path| path.is_file())
-    };
-    let pictures = chosen.iter().map(|id| {
-        find(id).with_context(|| {
-            format!(
-                "{}: want a picture of image_id {id} named in {}, got none",
-                folder.display(),
-                csv.display()
-            )
-        })
-    });
-    clusters.insert(cluster, pictures.collect::<anyhow::Result<_>>()?);
-    Ok(())
-}
-
-/// The ids of the pictures whose share of `class` is at least `min_share`.
-fn nn_labels(csv: &Path, class: &str, min_share: f64) -> anyhow::Result<Vec<String>> {
-    let text = fs::read_to_string(csv).map_err(contract::Error::io(csv, "read"))?;
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').map(str::trim).collect();
-    let column = |name: &str| {
-        let at = header.iter().position(|h| *h == name);
-        at.with_context(|| format!("{}: want a column {name}, got {}", csv.display(), header.join(", ")))
-    };
-    let (id, share) = (column("image_id")?, column(class)?);
-    let mut chosen = Vec::new();
-    for (i, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let value = fields.get(share).and_then(|text| text.parse::<f64>().ok());
-        let (Some(name), Some(value)) = (fields.get(id), value) else {
-            bail!(
-                "{}: line {}: want {} fields with a number for {class}, got `{line}`",
-                csv.display(),
-                i + 2,
-                header.len()
-            );
-        };
-        if value >= min_share {
-            chosen.push((*name).to_owned());
-        }
-    }
+    let table = LabelledPictures::read(csv, folder)?;
+    let at = table.class(class)?;
+    let chosen = table.rows.into_iter().filter(|row| f64::from(row.shares[at]) >= args.labelled_min_share);
+    let pictures: Vec<PathBuf> = chosen.map(|row| row.path).collect();
     ensure!(
-        !chosen.is_empty(),
-        "{}: no picture has a share of {class} of {min_share} or more",
-        csv.display()
+        !pictures.is_empty(),
+        "{}: no picture has a share of {class} of {} or more",
+        csv.display(),
+        args.labelled_min_share
     );
-    Ok(chosen)
+    clusters.insert(cluster, pictures);
+    Ok(())
 }
 
 fn shape(clusters: &BTreeMap<u32, Vec<PathBuf>>) -> anyhow::Result<(usize, u32)> {

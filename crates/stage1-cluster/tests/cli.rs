@@ -154,7 +154,9 @@ fn folders_of_pictures_become_tiles_and_clusters() {
     let (labelled, extra) = (dir.path().join("labels.csv"), dir.path().join("extra"));
     std::fs::create_dir(&extra).unwrap();
     std::fs::write(&labelled, "image_id,urban,uninhabited\n1,0.5,0.5\n2,0,1\n").unwrap();
-    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 1, 2])).save(extra.join("2.png")).unwrap();
+    for (id, red) in [(1, 100), (2, 200)] {
+        image::RgbImage::from_pixel(8, 8, image::Rgb([red, 1, 2])).save(extra.join(format!("{id}.png"))).unwrap();
+    }
     let (tiles, out) = (dir.path().join("t.parquet"), dir.path().join("c.parquet"));
     let path = |p: &Path| p.to_str().unwrap().to_owned();
     let output = stage1(&[

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `stage3-train`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stage::main(stage3_train::run)
+}

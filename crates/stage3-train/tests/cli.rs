@@ -1,0 +1,253 @@
+//! The binary on small made granules: training, resuming, scoring, and its failures.
+#![allow(clippy::unwrap_used)]
+
+use contract::{Cluster, Made, Metric, PogRow, Score, Tile, TileId, TileWriter, TilesMeta};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const N: u32 = 16;
+const PX: u32 = 32;
+
+struct Scene {
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    /// 16 x 16 tiles of three clusters; the brighter and busier, the more developed. Cluster 3 is not in the order.
+    fn make() -> Self {
+        let scene = Self { dir: tempfile::tempdir().unwrap() };
+        let meta = TilesMeta {
+            granule: "made".into(),
+            crs: "EPSG:32618".into(),
+            tile_px: PX,
+            pixel_m: 10.0,
+            n_rows: N,
+            n_cols: N,
+            bands: ["red", "green", "blue"].map(str::to_owned).to_vec(),
+        };
+        let mut writer = TileWriter::begin(&scene.path("tiles.parquet"), &meta, &Made::by("test")).unwrap();
+        let mut clusters = Vec::new();
+        for row in 0..N {
+            let tile = |col: u32| {
+                let empty = row == 4 && col == 4;
+                Tile {
+                    tile: TileId { row, col },
+                    west_m: f64::from(col) * 320.0,
+                    south_m: f64::from(N - 1 - row) * 320.0,
+                    east_m: f64::from(col + 1) * 320.0,
+                    north_m: f64::from(N - row) * 320.0,
+                    lon_deg: 0.0,
+                    lat_deg: 0.0,
+                    valid_share: 1.0,
+                    skipped: empty.then(|| "no data".into()),
+                    pixels: (!empty).then(|| pixels(row, col)),
+                }
+            };
+            writer.push_row(&(0..N).map(tile).collect::<Vec<_>>()).unwrap();
+            clusters.extend((0..N).map(|col| Cluster {
+                granule: "made".parse().unwrap(),
+                tile: TileId { row, col },
+                class: "any".into(),
+                cluster: cluster(row, col),
+                distance: 0.0,
+            }));
+        }
+        writer.finish().unwrap();
+        contract::write(&scene.path("clusters.parquet"), &clusters, &Made::by("test")).unwrap();
+        let pog: Vec<PogRow> = (0..3)
+            .map(|c| PogRow {
+                cluster: c,
+                rank: f64::from(3 - c),
+                rank_low: 1.0,
+                rank_high: 3.0,
+                level: 3 - c,
+            })
+            .collect();
+        contract::write(&scene.path("pog.parquet"), &pog, &Made::by("test")).unwrap();
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn train_args(&self, out: &str, more: &[&str]) -> Vec<String> {
+        let file = |name: &str| self.path(name).to_str().unwrap().to_owned();
+        let mut args: Vec<String> = [
+            "train",
+            "--tiles",
+            &file("tiles.parquet"),
+            "--clusters",
+            &file("clusters.parquet"),
+            "--pog",
+            &file("pog.parquet"),
+            "--weights",
+            weights().to_str().unwrap(),
+            "--input-px",
+            "32",
+            "--out",
+            &file(out),
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        args.extend(more.iter().map(|&s| s.to_owned()));
+        args
+    }
+}
+
+fn cluster(row: u32, col: u32) -> u32 {
+    (row * 2 + col) % 4
+}
+
+fn pixels(row: u32, col: u32) -> Vec<u8> {
+    let (kind, px) = (cluster(row, col) as usize, PX as usize);
+    let value = |i: usize| {
+        let (r, c) = (i / px % px, i % px);
+        30 + kind * 50 + (r / 2 + c / 2) % 2 * kind * 20 + (row + col) as usize
+    };
+    (0..3 * px * px).map(|i| value(i) as u8).collect()
+}
+
+fn weights() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/weights/efficientnet_lite0_imagenet.safetensors")
+}
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_stage3-train"))
+}
+
+fn run(args: &[String]) -> Output {
+    program().args(args).output().unwrap()
+}
+
+fn succeeds(args: &[String]) -> String {
+    let output = run(args);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+fn score(scene: &Scene, model: &str, out: &str) -> Vec<Score> {
+    let file = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    succeeds(
+        &[
+            "score",
+            "--tiles",
+            &file("tiles.parquet"),
+            "--model",
+            &file(model),
+            "--weights",
+            weights().to_str().unwrap(),
+            "--out",
+            &file(out),
+        ]
+        .map(str::to_owned),
+    );
+    contract::read(&scene.path(out)).unwrap()
+}
+
+/// Mean score of each ranked cluster.
+fn means(rows: &[Score]) -> [f64; 3] {
+    [0, 1, 2].map(|kind| {
+        let of: Vec<f64> =
+            rows.iter().filter(|r| cluster(r.tile.row, r.tile.col) == kind).filter_map(|r| r.score).collect();
+        of.iter().sum::<f64>() / of.len() as f64
+    })
+}
+
+#[test]
+fn heads_learn_the_order_and_score_every_tile_that_has_pixels() {
+    let scene = Scene::make();
+    let metrics = scene.path("metrics.parquet").to_str().unwrap().to_owned();
+    let log =
+        succeeds(&scene.train_args(
+            "model.safetensors",
+            &["--steps", "200", "--members", "3", "--metrics-out", &metrics],
+        ));
+    assert!(log.contains("(no data)") && log.contains("not in the order"), "{log}");
+    let rows = score(&scene, "model.safetensors", "scores.parquet");
+    assert_eq!(rows.len(), (N * N) as usize);
+    let empty = rows.iter().find(|r| r.tile == TileId { row: 4, col: 4 }).unwrap();
+    assert_eq!((empty.score, empty.skipped.as_deref()), (None, Some("no data")));
+    assert!(rows.iter().filter(|r| r.score.is_some()).all(|r| r.sd.is_some() && r.n_members == 3));
+    let [low, middle, high] = means(&rows);
+    assert!(low + 0.1 < middle && middle + 0.1 < high, "{low} {middle} {high}");
+    let figures = contract::read::<Metric>(&scene.path("metrics.parquet")).unwrap();
+    assert!(figures.iter().any(|m| m.name == "pairwise" && m.value.is_some_and(|v| v > 0.9)), "{figures:?}");
+}
+
+#[test]
+fn a_training_that_is_killed_goes_on_to_the_same_bytes() {
+    let scene = Scene::make();
+    let settings = ["--steps", "600", "--members", "2"];
+    succeeds(&scene.train_args("unbroken.safetensors", &settings));
+    let checkpoints = scene.path("ckpt").to_str().unwrap().to_owned();
+    let args =
+        scene.train_args("killed.safetensors", &[&settings[..], &["--checkpoints", &checkpoints]].concat());
+    let mut child = program().args(&args).spawn().unwrap();
+    let first = scene.path("ckpt/kept-0.ckpt");
+    for _ in 0..600 {
+        if first.exists() || child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(first.exists(), "no checkpoint was written");
+    assert!(!scene.path("killed.safetensors").exists(), "the model was there before its training ended");
+    succeeds(&args);
+    let bytes = |name: &str| std::fs::read(scene.path(name)).unwrap();
+    assert_eq!(bytes("killed.safetensors"), bytes("unbroken.safetensors"));
+}
+
+#[test]
+fn the_whole_network_can_be_trained_and_scores() {
+    let scene = Scene::make();
+    succeeds(&scene.train_args(
+        "whole.safetensors",
+        &["--train", "whole", "--members", "1", "--steps", "6", "--learning-rate", "0.0003"],
+    ));
+    let rows = score(&scene, "whole.safetensors", "scores.parquet");
+    let scores: Vec<f64> = rows.iter().filter_map(|r| r.score).collect();
+    assert_eq!(scores.len(), (N * N) as usize - 1);
+    assert!(scores.iter().all(|s| (0.0..=1.0).contains(s)));
+    let (low, high) = scores.iter().fold((1.0_f64, 0.0_f64), |(a, b), &s| (a.min(s), b.max(s)));
+    assert!(high > low, "all scores are {low}");
+}
+
+#[test]
+fn wrong_inputs_end_with_one_line_and_leave_the_old_model() {
+    let scene = Scene::make();
+    std::fs::write(scene.path("old.safetensors"), "old").unwrap();
+    let file = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let mut swapped = scene.train_args("old.safetensors", &[]);
+    swapped[6] = file("clusters.parquet");
+    let mut no_weights = scene.train_args("old.safetensors", &[]);
+    no_weights[8] = file("pog.parquet");
+    let no_card = [
+        "score",
+        "--tiles",
+        &file("tiles.parquet"),
+        "--model",
+        &file("none.safetensors"),
+        "--weights",
+        "w",
+        "--out",
+        "o",
+    ]
+    .map(str::to_owned);
+    for (args, words) in [
+        (swapped, "clusters.parquet: want table pog/1, got clusters/1; make it again with pog-aggregate"),
+        (no_weights, "pog.parquet: want weights as .safetensors, .pth or .pt"),
+        (no_card.to_vec(), "none.json: cannot read"),
+    ] {
+        let output = run(&args);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+    assert_eq!(run(&["train".into(), "--epochs".into()]).status.code(), Some(2));
+    assert_eq!(std::fs::read(scene.path("old.safetensors")).unwrap(), b"old");
+}
