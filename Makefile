@@ -1,0 +1,242 @@
+# Satellite images in, maps of economic development out: one rule a stage, files between them.
+#
+#   make demo              the map of the embedded scene
+#   make heatmap-sichuan   the map of an area, any folder of data/aoi
+#   make help              all commands and knobs
+#
+# CAPITALS are knobs: settings.mk of an area sets them, the command line overrules it, the environment does not.
+# Lower case is internal. A stage's flags are a prerequisite of what it makes, so a changed setting re-makes what it touches and
+# nothing else. Programs are order-only: a rebuild retrains nothing. GNU make 4.3 or newer.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: FORCE help demo map build setup test why
+
+## Knobs
+## AOI                area: a folder of AREAS
+AOI = accomack
+## AREAS              where areas are: a folder each, with granules.tsv and settings.mk
+AREAS = data/aoi
+## RANKS              processes that share a scene; more than 1 needs mpirun
+RANKS = 1
+## DEVICE             where networks run: cpu
+DEVICE = cpu
+## RAW WORK OUT       folders of fetched, derived and final files
+RAW = data/raw
+WORK = data/work
+OUT = data/out
+## BUILD BIN          BUILD= takes the programs of the folder BIN as they are
+BUILD = yes
+## REFERENCE_DATA     folder that the areas kangwon* need, and their tests
+REFERENCE_DATA ?= ../shared/reference
+## TARGET             the file that `make why` asks about
+TARGET =
+MPIRUN = mpirun --oversubscribe
+
+# What an area may set; data/aoi/README.md explains each.
+CATALOGUE =
+COLLECTION = sentinel-2-l2a
+FROM =
+TO =
+SUPPLIED =
+ASSETS = visual
+MAX_CLOUD_SHARE = 1
+TILE_PX = 343
+EDGE = drop
+CLASS_PROMPT = prompts/classes/settlement.en.md
+PERSONAS = $(wildcard prompts/personas/*.en.md)
+JUDGE = local
+MODEL =
+REPLAY =
+HEADS = data/weights/settlement_heads.safetensors
+REPEATS = 3
+CLASS_REPEATS = $(REPEATS)
+MAX_FAILED_SHARE = 0
+BACKBONE = efficientnet-lite0
+WEIGHTS = data/weights/efficientnet_lite0_imagenet.safetensors
+INPUT_PX = 224
+K_MIN = 3
+K_MAX = 20
+TRAIN = head
+STEPS = 1000
+MEMBERS = 5
+SEED = 1
+PIXEL_M = 100
+TITLE = Development score, $(AOI)
+CREDIT = Contains modified Copernicus Sentinel data
+TRAINED_IN = $(AOI)
+ORDERS =
+ORDER_RATERS =
+LOWEST =
+TRAIN_IMAGES =
+LABELLED =
+LABELLED_IMAGES =
+LABELLED_CLASS =
+LABELLED_CLUSTER =
+NIGHT_LIGHTS =
+NIGHT_LIGHTS_CREDIT =
+ZONES =
+
+area := $(AREAS)/$(AOI)
+areas := $(patsubst $(AREAS)/%/settings.mk,%,$(wildcard $(AREAS)/*/settings.mk))
+wanted := $(patsubst heatmap-%,%,$(filter heatmap-%,$(MAKECMDGOALS))) $(if $(filter map,$(MAKECMDGOALS)),$(AOI))
+$(if $(filter-out $(areas),$(wanted)),$(error $(filter-out $(areas),$(wanted)): no such area; there are: $(areas)))
+-include $(area)/settings.mk
+
+# Programs: one build for all stages. A server that sets CI keeps it between checkouts.
+export CARGO_TARGET_DIR ?= $(if $(CI),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/prosperity-atlas/target,$(CURDIR)/target)
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export OMPI_ALLOW_RUN_AS_ROOT = 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
+BIN = $(CARGO_TARGET_DIR)/release
+
+stages := s2-fetch granule-split-mpi vlm-label stage1-cluster pog-aggregate stage3-train heatmap-stitch viirs-corr
+programs := $(stages:%=$(BIN)/%)
+
+# Files of the area.
+raw := $(RAW)/$(AOI)
+work := $(WORK)/$(AOI)
+out := $(OUT)/$(AOI)
+trained := $(WORK)/$(TRAINED_IN)
+pins := $(shell awk -F '\t' '!/^#/ && NF { print $$1 "=" $$2 }' $(area)/granules.tsv 2> /dev/null)
+granules := $(foreach pin,$(pins),$(firstword $(subst =, ,$(pin))))
+$(foreach pin,$(pins),$(eval item-$(pin)))
+scenes := $(granules:%=$(raw)/%.scene.parquet)
+tiles := $(granules:%=$(work)/tiles/%.parquet)
+labels := $(granules:%=$(work)/labels/%.parquet)
+scores := $(granules:%=$(work)/scores/%.parquet)
+maps := $(if $(ZONES),$(ZONES:%=heatmap-%),heatmap)
+supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS)
+
+quote = '$(subst ','\'',$1)'
+same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
+each = $(addprefix --$1 ,$2)
+
+# The flags of each stage, inputs included: recipes use them, and $(work)/flags keeps what they were.
+fetch-flags = --catalogue $(call quote,$(CATALOGUE)) --collection $(COLLECTION) --assets $(ASSETS) --from $(FROM) --to $(TO) --max-cloud-share $(MAX_CLOUD_SHARE)
+split-flags = --tile-px $(TILE_PX) --edge $(EDGE)
+judge-flags-local = --heads $(HEADS) --weights $(WEIGHTS)
+judge-flags-openai = --model $(call quote,$(MODEL)) --record $1
+judge-flags-replay = --replay $(REPLAY)
+judge-flags = --judge $(JUDGE) $(call judge-flags-$(JUDGE),$1) --max-failed $(MAX_FAILED_SHARE)
+judge-files := $(if $(filter local,$(JUDGE)),$(HEADS) $(WEIGHTS)) $(if $(filter replay,$(JUDGE)),$(REPLAY))
+classify-flags = --prompt $(CLASS_PROMPT) $(judge-flags) $(if $(filter openai,$(JUDGE)),--repeats $(CLASS_REPEATS))
+net-flags = --weights $(WEIGHTS) --input-px $(INPUT_PX) --device $(DEVICE)
+cluster-flags = $(call each,tiles,$(tiles)) $(call each,labels,$(labels)) --backbone $(BACKBONE) $(net-flags) --k-min $(K_MIN) --k-max $(K_MAX) --seed $(SEED)
+import-flags = --images $(TRAIN_IMAGES) $(if $(LABELLED),--labelled $(LABELLED) --labelled-images $(LABELLED_IMAGES) --labelled-class $(LABELLED_CLASS) --labelled-cluster $(LABELLED_CLUSTER))
+vote-prompts = $(if $(filter local,$(JUDGE)),$(CLASS_PROMPT),$(PERSONAS))
+vote-flags = $(call each,tiles,$(tiles)) $(call each,prompt,$(vote-prompts)) $(judge-flags) $(if $(filter openai,$(JUDGE)),--repeats $(REPEATS)) --seed $(SEED)
+aggregate-flags = $(if $(ORDERS),--orders $(ORDERS) $(if $(ORDER_RATERS),--raters $(ORDER_RATERS)),--votes $(work)/votes.parquet) $(call each,lowest,$(LOWEST)) --seed $(SEED)
+learn-tiles := $(if $(ORDERS),$(trained)/imported.parquet,$(tiles))
+train-flags = $(call each,tiles,$(learn-tiles)) --backbone $(BACKBONE) $(net-flags) --train $(TRAIN) --steps $(STEPS) --members $(MEMBERS) --seed $(SEED)
+score-flags = --weights $(WEIGHTS) --device $(DEVICE)
+map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
+corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
+summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(scenes)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
+  --clusters $(trained)/clusters.parquet --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
+  $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif)
+
+metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet) $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
+ledger-of = $(work)/ledger/$1.json
+learnt-ledger-of = $(trained)/ledger/$1.json
+ledgers := $(foreach stage,fetch split $(if $(ORDERS),,classify),$(granules:%=$(call ledger-of,$(stage)-%))) \
+  $(foreach stage,$(if $(ORDERS),import,cluster vote) aggregate train,$(call learnt-ledger-of,$(stage))) \
+  $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
+
+define flags-file # folder, stage, flags
+$1/flags/$2: $$(if $$(call same,$$(strip $3),$$(file <$1/flags/$2)),,FORCE)
+	@mkdir -p $$(@D) && printf '%s\n' $$(call quote,$$(strip $3)) > $$@
+endef
+keep-flags = $(eval $(call flags-file,$1,$2,$3))
+$(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
+$(foreach stage,split classify score map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
+$(foreach stage,cluster import vote aggregate train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
+
+## Commands
+
+help: ## this page
+	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/\1                  \2/p; s/^## ?//p' Makefile | sed -E 's/^([^ ]*) {18,}/\1 @/' | awk -F @ 'NF > 1 { printf "%-18s %s\n", $$1, $$2; next } 1'
+	@echo 'Areas: $(areas)'
+
+demo: heatmap-accomack ## the map of the embedded scene, and a page about it
+	@cat $(OUT)/accomack/summary.txt
+
+heatmap-%: FORCE ## the map of an area, such as heatmap-sichuan
+	@$(MAKE) --no-print-directory AOI=$* map
+
+map: $(supplied) $(out)/summary.txt ## the map of AOI
+
+why: ## which prerequisite is newer than TARGET
+	@$(if $(TARGET),,$(error name a file: make why TARGET=data/work/accomack/pog.parquet)) \
+	$(MAKE) --no-print-directory -n --debug=basic AOI=$(target-area) BUILD= $(TARGET) \
+	  | grep -E 'newer than|does not exist|up to date|No rule' || echo '$(TARGET): no prerequisite is newer'
+target-area = $(or $(filter $(areas),$(foreach root,$(RAW) $(WORK) $(OUT),$(firstword $(subst /, ,$(patsubst $(root)/%,%,$(filter $(root)/%,$(TARGET))))))),$(AOI))
+
+build: $(programs) ## the programs
+
+setup: ## system packages and Rust, where missing
+	@scripts/install
+
+test: build ## format, lints, all tests
+	cargo fmt --all --check
+	cargo clippy --locked --release --workspace --all-targets -- -D warnings
+	cargo test --locked --release --workspace
+
+ifneq ($(BUILD),)
+sources := Cargo.toml Cargo.lock $(shell find crates -name tests -prune -o -type f -print)
+$(programs) &: $(sources)
+	scripts/install
+	cargo build --locked --release --workspace --bins && touch $(programs)
+else
+$(programs):
+	@echo "$@: want this program, found none; make build" >&2; exit 1
+endif
+
+# Stages
+
+$(filter-out $(raw)/% $(work)/%,$(supplied)):
+	@echo "$@: want this file, found none; data/aoi/README.md says what it is and where to get it" >&2; exit 1
+
+$(raw)/%.tif $(raw)/%.scene.parquet $(work)/ledger/fetch-%.json: $(work)/flags/fetch-% $(SUPPLIED) | $(supplied) $(BIN)/s2-fetch
+	$(BIN)/s2-fetch fetch --granule $* $(fetch-flags) $(call each,item,$(item-$*)) --ledger $(work)/ledger/fetch-$*.json --scene-out $(raw)/$*.scene.parquet --out $(raw)/$*.tif
+
+$(work)/tiles/%.parquet $(work)/ledger/split-%.json: $(raw)/%.tif $(work)/flags/split | $(BIN)/granule-split-mpi
+	$(if $(filter-out 1,$(RANKS)),$(MPIRUN) -np $(RANKS)) $(BIN)/granule-split-mpi --scene $< --granule $* $(split-flags) --ledger $(work)/ledger/split-$*.json --out $(work)/tiles/$*.parquet
+
+$(work)/labels/%.parquet $(work)/ledger/classify-%.json: $(work)/tiles/%.parquet $(CLASS_PROMPT) $(judge-files) $(work)/flags/classify | $(BIN)/vlm-label
+	$(BIN)/vlm-label classify --tiles $< $(call classify-flags,$(work)/answers/classify-$*.jsonl) --ledger $(work)/ledger/classify-$*.json --out $(work)/labels/$*.parquet
+
+ifdef ORDERS
+$(trained)/imported.parquet $(trained)/clusters.parquet $(trained)/ledger/import.json &: $(LABELLED) $(trained)/flags/import | $(BIN)/stage1-cluster
+	$(BIN)/stage1-cluster import $(import-flags) --ledger $(trained)/ledger/import.json --tiles-out $(trained)/imported.parquet --out $(trained)/clusters.parquet
+else
+$(work)/clusters.parquet $(work)/clusters-k.parquet $(work)/ledger/cluster.json &: $(tiles) $(labels) $(WEIGHTS) $(work)/flags/cluster | $(BIN)/stage1-cluster
+	$(BIN)/stage1-cluster tiles $(cluster-flags) --sheets $(out)/clusters --metrics-out $(work)/clusters-k.parquet --ledger $(work)/ledger/cluster.json --out $(work)/clusters.parquet
+
+$(work)/votes.parquet $(work)/ledger/vote.json &: $(work)/clusters.parquet $(tiles) $(vote-prompts) $(judge-files) $(work)/flags/vote | $(BIN)/vlm-label
+	$(BIN)/vlm-label vote --clusters $< $(call vote-flags,$(work)/answers/vote.jsonl) --ledger $(work)/ledger/vote.json --out $(work)/votes.parquet
+endif
+
+$(trained)/pog.parquet $(trained)/raters.parquet $(trained)/ledger/aggregate.json &: $(or $(ORDERS),$(work)/votes.parquet) $(ORDER_RATERS) $(trained)/flags/aggregate | $(BIN)/pog-aggregate
+	$(BIN)/pog-aggregate $(aggregate-flags) --raters-out $(trained)/raters.parquet --ledger $(trained)/ledger/aggregate.json --out $(trained)/pog.parquet
+
+$(trained)/model.safetensors $(trained)/training.parquet $(trained)/ledger/train.json &: $(learn-tiles) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(trained)/flags/train | $(BIN)/stage3-train
+	$(BIN)/stage3-train train $(train-flags) --clusters $(trained)/clusters.parquet --pog $(trained)/pog.parquet --checkpoints $(trained)/checkpoints --metrics-out $(trained)/training.parquet --ledger $(trained)/ledger/train.json --out $(trained)/model.safetensors
+
+$(work)/scores/%.parquet $(work)/ledger/score-%.json: $(work)/tiles/%.parquet $(trained)/model.safetensors $(WEIGHTS) $(work)/flags/score | $(BIN)/stage3-train
+	$(BIN)/stage3-train score --tiles $< --model $(trained)/model.safetensors $(score-flags) --ledger $(work)/ledger/score-$*.json --out $(work)/scores/$*.parquet
+
+define map-rules # zone with its hyphen, or nothing; scores of the zone
+$(out)/heatmap$1.tif $(out)/heatmap$1-colour.tif $(out)/heatmap$1.png $(call ledger-of,map$1) &: $2 $(work)/flags/map | $(BIN)/heatmap-stitch
+	$(BIN)/heatmap-stitch map $(call each,scores,$2) $$(map-flags) --ledger $(call ledger-of,map$1) --out-png $(out)/heatmap$1.png --out-colour $(out)/heatmap$1-colour.tif --out $(out)/heatmap$1.tif
+
+$(out)/corr$1.parquet $(out)/viirs$1.png $(call ledger-of,corr$1) &: $(out)/heatmap$1.tif $(NIGHT_LIGHTS) $(work)/flags/corr | $(BIN)/viirs-corr
+	$(BIN)/viirs-corr --heatmap $(out)/heatmap$1.tif --night-lights $(NIGHT_LIGHTS) $$(corr-flags) --ledger $(call ledger-of,corr$1) --out-png $(out)/viirs$1.png --out $(out)/corr$1.parquet
+endef
+$(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
+
+$(out)/summary.txt: $(scenes) $(tiles) $(scores) $(trained)/clusters.parquet $(trained)/pog.parquet $(trained)/raters.parquet $(metrics) $(ledgers) $(maps:%=$(out)/%.tif) $(work)/flags/summary | $(BIN)/heatmap-stitch
+	$(BIN)/heatmap-stitch summary $(summary-flags) --out $@ > /dev/null

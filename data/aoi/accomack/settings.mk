@@ -1,0 +1,12 @@
+# Accomack County, Virginia: the embedded scene.
+CATALOGUE = data/demo/catalog.json
+SUPPLIED = $(wildcard data/demo/*.json data/demo/*.tif)
+ASSETS = B02,B03,B04,B08
+FROM = 2015-06-23
+TO = 2016-06-10
+# 64 px of 10 m: a small town fills a tile
+TILE_PX = 64
+PIXEL_M = 40
+K_MIN = 3
+K_MAX = 8
+TITLE = Development score, Accomack County, Virginia

@@ -1,0 +1,21 @@
+# Around Wonsan, Kangwon province, North Korea, 2016; scored by a model of ten human orders of other pictures.
+CATALOGUE = $(REFERENCE_DATA)/catalog.json
+SUPPLIED = $(addprefix $(REFERENCE_DATA)/,catalog.json kangwon/kangwon_2016.json kangwon/kangwon_2016.tif)
+FROM = 2016-01-01
+TO = 2016-12-31
+# the web tiles that the mosaic is made of
+TILE_PX = 256
+PIXEL_M = 100
+TRAINED_IN = kangwon-human
+ORDERS = $(REFERENCE_DATA)/nk_clusters/pog_collection.txt
+ORDER_RATERS = $(REFERENCE_DATA)/nk_clusters/pog_annotators.txt
+TRAIN_IMAGES = $(REFERENCE_DATA)/nk_clusters/images
+# empty land was not put in order: it is lowest by rule, and its pictures are those that the annotators agree on
+LABELLED = $(REFERENCE_DATA)/nk_labels/labels.csv
+LABELLED_IMAGES = $(REFERENCE_DATA)/nk_labels/images
+LABELLED_CLASS = uninhabited
+LABELLED_CLUSTER = 22
+LOWEST = 22
+NIGHT_LIGHTS = $(REFERENCE_DATA)/nightlights/viirs_vnl_2025_north_korea.tif
+NIGHT_LIGHTS_CREDIT = Earth Observation Group, VNL 2025, CC BY 4.0
+TITLE = Development score, Kangwon 2016, human orders
