@@ -7,7 +7,11 @@ use gdal::spatial_ref::SpatialRef;
 use gdal::{Dataset, DriverManager, Metadata};
 
 use crate::error::said;
+use crate::lost_writes;
 use crate::{Dtype, Error, Grid, Pixel, Result};
+
+/// Side of a block of a COG.
+const BLOCK_PX: usize = 512;
 
 /// One band of an output.
 #[derive(Debug, Clone, Copy)]
@@ -168,7 +172,12 @@ impl<T: Pixel> Canvas<T> {
         let refuse = |found: String| Error::Write { path: path.to_owned(), found };
         self.describe(options).map_err(|e| refuse(said(e)))?;
         let whole = Whole::begin(path).map_err(|e| refuse(e.to_string()))?;
+        let lost_before = lost_writes::count();
+        self.add_overviews(options.overviews).map_err(|e| refuse(said(e)))?;
         self.copy_to(whole.part(), options).map_err(|e| refuse(said(e)))?;
+        if let Some(lost) = lost_writes::since(lost_before) {
+            return Err(refuse(lost));
+        }
         whole.commit().map_err(|e| refuse(e.to_string()))
     }
 
@@ -191,12 +200,24 @@ impl<T: Pixel> Canvas<T> {
         Ok(())
     }
 
+    /// Overviews are made in memory: GDAL would make them in files beside the output, which a killed process leaves behind.
+    fn add_overviews(&mut self, kind: Overviews) -> gdal::errors::Result<()> {
+        let levels = self.overview_levels(kind);
+        if levels.is_empty() {
+            return Ok(());
+        }
+        let method = if kind == Overviews::Average { "AVERAGE" } else { "NEAREST" };
+        self.dataset.build_overviews(method, &levels, &[])
+    }
+
+    /// Halves the raster until it fits one block.
+    fn overview_levels(&self, kind: Overviews) -> Vec<i32> {
+        let longest = self.grid.height.max(self.grid.width);
+        let wanted = |level: &usize| kind != Overviews::None && longest.div_ceil(level / 2) > BLOCK_PX;
+        (1..).map(|halvings| 1 << halvings).take_while(wanted).map(|level| level as i32).collect()
+    }
+
     fn copy_to(&self, part: &Path, options: &CogOptions) -> gdal::errors::Result<()> {
-        let (overviews, resampling) = match options.overviews {
-            Overviews::Average => ("AUTO", "AVERAGE"),
-            Overviews::Nearest => ("AUTO", "NEAREST"),
-            Overviews::None => ("NONE", "NEAREST"),
-        };
         // Differences of neighbours pack better for quantities, worse for codes.
         let predictor = if options.colours.is_some() { "NO" } else { "YES" };
         let mut creation = CslStringList::new();
@@ -204,9 +225,9 @@ impl<T: Pixel> Canvas<T> {
             ("COMPRESS", "ZSTD"),
             ("LEVEL", &options.zstd_level.to_string()),
             ("PREDICTOR", predictor),
-            ("OVERVIEWS", overviews),
-            ("OVERVIEW_RESAMPLING", resampling),
+            ("OVERVIEWS", if self.overview_levels(options.overviews).is_empty() { "NONE" } else { "AUTO" }),
             ("BIGTIFF", "IF_SAFER"),
+            ("BLOCKSIZE", &BLOCK_PX.to_string()),
         ] {
             creation.set_name_value(key, value)?;
         }

@@ -16,6 +16,7 @@ mod cog;
 mod crs;
 mod error;
 mod grid;
+mod lost_writes;
 mod pixel;
 mod source;
 
@@ -28,6 +29,8 @@ pub use source::{MAX_WINDOW_BYTES, Source};
 
 use std::sync::Once;
 
+use gdal::errors::CplErrType;
+
 /// Memory for decoded blocks: a row of blocks of the largest scenes fits many times.
 const CACHE_MB: &str = "256";
 
@@ -36,7 +39,12 @@ const CACHE_MB: &str = "256";
 pub(crate) fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        gdal::config::set_error_handler(|_, _, _| {});
+        gdal::config::set_error_handler(|class, _, message| {
+            let failed = matches!(class, CplErrType::Failure | CplErrType::Fatal);
+            if failed && (message.contains("rite") || message.contains("No space")) {
+                lost_writes::note(message);
+            }
+        });
         for (key, value) in [
             ("GDAL_PAM_ENABLED", "NO"),
             ("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR"),

@@ -269,3 +269,48 @@ fn an_unwritable_folder_is_one_clear_line() {
     let error = error.unwrap_err().to_string();
     assert!(error.contains("out.tif") && !error.contains('\n'), "{error}");
 }
+
+#[test]
+fn overviews_halve_the_raster_down_to_one_block_and_no_file_is_left_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (side, n_overviews) in [(512, 0), (513, 1), (1024, 1), (1025, 2), (2100, 3)] {
+        let path = folder.path().join("scene.tif");
+        write_ramp(&path, side, side / 2);
+        let dataset = gdal::Dataset::open(&path).unwrap();
+        assert_eq!(dataset.rasterband(1).unwrap().overview_count().unwrap(), n_overviews, "{side}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_moment_is_an_error_and_never_a_short_file() {
+    // /dev/full would not do: the writer seeks. A limit on the length of files is a full disk for one process.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scene.tif");
+    write_ramp(&path, 1300, 1100);
+    let whole_kib = fs::metadata(&path).unwrap().len() / 1024;
+    fs::remove_file(&path).unwrap();
+    let mut n_cases = 0;
+    for limit_kib in [1, whole_kib / 2, whole_kib - 1] {
+        let me = std::env::current_exe().unwrap();
+        let script = format!("trap '' XFSZ; ulimit -f {limit_kib}; exec \"$0\" --exact writer --ignored");
+        let status = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .arg(me)
+            .env("SCENE", &path)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(!status.success(), "{limit_kib} of {whole_kib} KiB were enough");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+        n_cases += 1;
+    }
+    assert_eq!(n_cases, 3);
+}
+
+#[test]
+#[ignore = "started by the test of the full disk"]
+fn writer() {
+    write_ramp(Path::new(&std::env::var("SCENE").unwrap()), 1300, 1100);
+}
