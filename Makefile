@@ -13,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: FORCE help demo map build setup test why
+.PHONY: FORCE help demo map scenes build setup test why
 
 ## Knobs
 ## AOI                area: a folder of AREAS
@@ -80,9 +80,13 @@ NIGHT_LIGHTS =
 NIGHT_LIGHTS_CREDIT =
 ZONES =
 
+override REFERENCE_DATA := $(abspath $(REFERENCE_DATA))
+ifneq ($(wildcard $(REFERENCE_DATA)),)
+export REFERENCE_DATA
+endif
 area := $(AREAS)/$(AOI)
 areas := $(patsubst $(AREAS)/%/settings.mk,%,$(wildcard $(AREAS)/*/settings.mk))
-wanted := $(patsubst heatmap-%,%,$(filter heatmap-%,$(MAKECMDGOALS))) $(if $(filter map,$(MAKECMDGOALS)),$(AOI))
+wanted := $(patsubst heatmap-%,%,$(filter heatmap-%,$(MAKECMDGOALS))) $(if $(filter map scenes,$(MAKECMDGOALS)),$(AOI))
 $(if $(filter-out $(areas),$(wanted)),$(error $(filter-out $(areas),$(wanted)): no such area; there are: $(areas)))
 -include $(area)/settings.mk
 
@@ -104,7 +108,7 @@ trained := $(WORK)/$(TRAINED_IN)
 pins := $(shell awk -F '\t' '!/^#/ && NF { print $$1 "=" $$2 }' $(area)/granules.tsv 2> /dev/null)
 granules := $(foreach pin,$(pins),$(firstword $(subst =, ,$(pin))))
 $(foreach pin,$(pins),$(eval item-$(pin)))
-scenes := $(granules:%=$(raw)/%.scene.parquet)
+choices := $(granules:%=$(raw)/%.scene.parquet)
 tiles := $(granules:%=$(work)/tiles/%.parquet)
 labels := $(granules:%=$(work)/labels/%.parquet)
 scores := $(granules:%=$(work)/scores/%.parquet)
@@ -135,8 +139,8 @@ train-flags = $(call each,tiles,$(learn-tiles)) --backbone $(BACKBONE) $(net-fla
 score-flags = --weights $(WEIGHTS) --device $(DEVICE)
 map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
 corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
-summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(scenes)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
-  --clusters $(trained)/clusters.parquet --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
+summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
+  $(if $(ORDERS),,--clusters $(trained)/clusters.parquet) --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
   $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif)
 
 metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet) $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
@@ -169,10 +173,12 @@ heatmap-%: FORCE ## the map of an area, such as heatmap-sichuan
 
 map: $(supplied) $(out)/summary.txt ## the map of AOI
 
+scenes: $(granules:%=$(raw)/%.tif) ## the scenes of AOI, fetched and no more
+
 why: ## which prerequisite is newer than TARGET
 	@$(if $(TARGET),,$(error name a file: make why TARGET=data/work/accomack/pog.parquet)) \
-	$(MAKE) --no-print-directory -n --debug=basic AOI=$(target-area) BUILD= $(TARGET) \
-	  | grep -E 'newer than|does not exist|up to date|No rule' || echo '$(TARGET): no prerequisite is newer'
+	$(MAKE) --no-print-directory -n --debug=basic AOI=$(target-area) BUILD= $(TARGET) 2>&1 \
+	  | sed -nE "/FORCE/!s/^ *(Prereq.* is newer.*|Prereq.* does not exist.*|File .* does not exist.*|.*is up to date.*|.*No rule.*)/\1/p; s/^ *Prereq.*FORCE' of target '(.*)' does not.*/The flags kept in '\1' are others now./p"
 target-area = $(or $(filter $(areas),$(foreach root,$(RAW) $(WORK) $(OUT),$(firstword $(subst /, ,$(patsubst $(root)/%,%,$(filter $(root)/%,$(TARGET))))))),$(AOI))
 
 build: $(programs) ## the programs
@@ -238,5 +244,5 @@ $(out)/corr$1.parquet $(out)/viirs$1.png $(call ledger-of,corr$1) &: $(out)/heat
 endef
 $(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
 
-$(out)/summary.txt: $(scenes) $(tiles) $(scores) $(trained)/clusters.parquet $(trained)/pog.parquet $(trained)/raters.parquet $(metrics) $(ledgers) $(maps:%=$(out)/%.tif) $(work)/flags/summary | $(BIN)/heatmap-stitch
+$(out)/summary.txt: $(choices) $(tiles) $(scores) $(trained)/clusters.parquet $(trained)/pog.parquet $(trained)/raters.parquet $(metrics) $(ledgers) $(maps:%=$(out)/%.tif) $(work)/flags/summary | $(BIN)/heatmap-stitch
 	$(BIN)/heatmap-stitch summary $(summary-flags) --out $@ > /dev/null

@@ -1,0 +1,77 @@
+//! The demo's commands: what they make, what they leave alone, what a touched input or a changed setting re-makes.
+
+use std::time::SystemTime;
+
+use crate::house::{COARSE, Place, alone, stdout};
+
+/// The demo through the command that the README names, on coarser tiles to be quick.
+#[test]
+fn the_demo_makes_a_map_and_a_page_and_a_second_demo_runs_nothing() {
+    let _turn = alone();
+    let place = Place::new(&COARSE);
+    let printed = place.made(&["demo"]);
+    for heading in ["Tiles", "Classes", "Order of the clusters", "Scores", "Stages", "Look at"] {
+        assert!(printed.contains(&format!("\n{heading}")), "no {heading} on the page:\n{printed}");
+    }
+    for file in ["heatmap.tif", "heatmap-colour.tif", "heatmap.png", "summary.txt"] {
+        let bytes = std::fs::read(place.path(&format!("out/accomack/{file}"))).unwrap();
+        assert!(bytes.len() > 500, "{file} has {} bytes", bytes.len());
+    }
+
+    assert_eq!(place.make(&["-q", "AOI=accomack", "map"]).status.code(), Some(0));
+    let again = place.made(&["demo"]);
+    assert!(again.contains("Nothing to be done for 'map'"), "{again}");
+    assert!(!again.contains("--out"), "the second demo ran a stage:\n{again}");
+
+    touched_inputs_and_changed_settings(&place);
+    two_ranks(&place);
+}
+
+fn touched_inputs_and_changed_settings(place: &Place) {
+    let cases: [(&[&str], &str, &[&str]); 4] = [
+        (
+            &[],
+            "work/accomack/votes.parquet",
+            &["pog-aggregate", "stage3-train train", "stage3-train score", "map"],
+        ),
+        (&[], "work/accomack/scores/T18SVG.parquet", &["map"]),
+        (&["TITLE=Other"], "", &["map"]),
+        (
+            &["K_MAX=4"],
+            "",
+            &["stage1-cluster tiles", "vlm-label vote", "pog-aggregate", "stage3-train train"],
+        ),
+    ];
+    let steps = [
+        "s2-fetch fetch",
+        "granule-split-mpi",
+        "vlm-label classify",
+        "stage1-cluster tiles",
+        "vlm-label vote",
+        "pog-aggregate",
+        "stage3-train train",
+        "stage3-train score",
+        "heatmap-stitch map",
+    ];
+    for (knobs, touched, expected) in cases {
+        if !touched.is_empty() {
+            let file = std::fs::File::open(place.path(touched)).unwrap();
+            file.set_modified(SystemTime::now()).unwrap();
+        }
+        let plan = place.made(&[&["-n", "heatmap-accomack"], knobs].concat());
+        let run: Vec<&str> = steps.into_iter().filter(|step| plan.contains(&format!("/{step} "))).collect();
+        let first = steps.iter().position(|step| step.ends_with(expected[0])).unwrap();
+        assert_eq!(run, steps[first..], "after {knobs:?} {touched}");
+        assert!(expected.iter().all(|step| run.iter().any(|run| run.ends_with(step))), "{run:?}");
+        place.made(&["-t", "AOI=accomack", "map"]);
+    }
+}
+
+fn two_ranks(place: &Place) {
+    let tiles = place.path("work/accomack/tiles/T18SVG.parquet");
+    let alone = contract::sha256_of(&tiles).unwrap();
+    std::fs::remove_file(&tiles).unwrap();
+    let output = place.make(&["AOI=accomack", "RANKS=2", &tiles.display().to_string()]);
+    assert!(output.status.success() && stdout(&output).contains("-np 2"), "{}", stdout(&output));
+    assert_eq!(contract::sha256_of(&tiles).unwrap(), alone);
+}
