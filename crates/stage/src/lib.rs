@@ -14,6 +14,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// Flags that mean the same in every stage.
@@ -42,15 +43,18 @@ pub fn main<A: clap::Args>(run: impl FnOnce(A) -> anyhow::Result<Ledger>) -> Exi
     let name = program_name();
     let matches = Cli::<A>::command().display_name(name.clone()).bin_name(name.clone()).get_matches();
     let cli = Cli::<A>::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    // set once a process, and nothing reads it before
+    let _ = MAX_FAILED.set(cli.common.max_failed);
     start_log();
     let begun = Instant::now();
     let outcome = run(cli.stage).and_then(|ledger| {
         let report = ledger.report(&name, begun.elapsed().as_secs_f64());
+        // Ranks other than the first count nothing, and leave log and file to the first.
         if report.says_something() {
             tracing::info!("{report}");
-        }
-        if let Some(path) = &cli.common.ledger {
-            report.write(path)?;
+            if let Some(path) = &cli.common.ledger {
+                report.write(path)?;
+            }
         }
         report.check(cli.common.max_failed)
     });
@@ -62,6 +66,13 @@ pub fn main<A: clap::Args>(run: impl FnOnce(A) -> anyhow::Result<Ledger>) -> Exi
         }
     }
 }
+
+/// The share of failures that `--max-failed` allows, for a stage that refuses before it writes.
+pub fn max_failed_share() -> f64 {
+    MAX_FAILED.get().copied().unwrap_or(0.0)
+}
+
+static MAX_FAILED: OnceLock<f64> = OnceLock::new();
 
 /// An error and its causes on one line, each cause said once.
 pub fn one_line(error: &anyhow::Error) -> String {

@@ -1,1 +1,191 @@
+//! Tiles to class labels (`classify`) and to development votes (`vote`), by judges and prompts.
+//!
+//! A judge is an endpoint with a vision-language model (`openai`), a recording of one (`replay`), or the
+//! offline judge (`local`), whose heads `train-local` makes from labelled pictures.
+//! Answers are read strictly; what cannot be read is missing, with its reason, and never a number.
+//! Equal questions (same prompt, image and repeat) are asked once. Too many missing answers
+//! (`--max-failed`) and nothing is written. Left out: batch mode, canary images, pairwise questions.
+//!
+//! What is promised:
+//! - killed: what was answered is in `--record` and is not asked, or paid for, again; no half table;
+//! - the endpoint down, slow, limiting or talking rubbish: bounded retries, then missing, by kind;
+//! - hostile answers: at most 4 MiB are read, and no text of an answer becomes part of an error;
+//! - keys: read from the environment, in no flag, log, error or file.
+//!
+//! Tables say which judge answered, not whether it was recorded: a replay gives the bytes of the run
+//! that it records.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use contract::{Made, TileReader};
+use stage::Ledger;
+
+pub mod answer;
+mod classify;
+pub mod judge;
+pub mod local;
+pub mod openai;
+pub mod picture;
+pub mod prompt;
+pub mod softmax;
+pub mod tape;
+mod train_local;
+mod vote;
+pub mod wire;
+
+use judge::{Answer, Judge};
+use local::Local;
+use openai::OpenAi;
+use tape::Tape;
+
+/// Tiles to class labels and to development votes
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Job {
+    Classify(classify::ClassifyArgs),
+    Vote(vote::VoteArgs),
+    TrainLocal(train_local::TrainLocalArgs),
+}
+
+/// Runs the subcommand: reads tiles and prompts, asks the judge, writes the table.
+///
+/// # Errors
+/// Unreadable inputs, a judge that cannot go on, too many missing answers, an unwritable output.
+pub fn run(args: Args) -> anyhow::Result<Ledger> {
+    match args.job {
+        Job::Classify(args) => classify::run(args),
+        Job::Vote(args) => vote::run(args),
+        Job::TrainLocal(args) => train_local::run(&args),
+    }
+}
+
+/// Who answers, and within what bounds.
+#[derive(clap::Args, Debug)]
+struct JudgeArgs {
+    /// Who answers
+    #[arg(long, value_enum)]
+    judge: JudgeKind,
+    /// Model of the endpoint, for --judge openai
+    #[arg(long, value_name = "NAME", required_if_eq("judge", "openai"))]
+    model: Option<String>,
+    /// Recording to replay, for --judge replay (JSON lines)
+    #[arg(long, value_name = "FILE", required_if_eq("judge", "replay"))]
+    replay: Option<PathBuf>,
+    /// Record every answer here, and ask nothing that is recorded already (JSON lines)
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    record: Option<PathBuf>,
+    /// Heads of the offline judge, from train-local; the card lies beside them
+    #[arg(long, value_name = "FILE", required_if_eq("judge", "local"))]
+    heads: Option<PathBuf>,
+    /// The backbone's weights, for --judge local
+    #[arg(long, value_name = "FILE", required_if_eq("judge", "local"))]
+    weights: Option<PathBuf>,
+    /// Side of the backbone's input in pixels, for --judge local; without it the side of its training
+    #[arg(long, value_name = "PX")]
+    input_px: Option<usize>,
+    /// Answers to every question; the offline judge gives one a head
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeats: u32,
+    /// Calls under way at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    concurrency: u32,
+    /// Seconds for one try of a call
+    #[arg(long, value_name = "S", default_value_t = 120.0, value_parser = stage::positive)]
+    timeout_s: f64,
+    /// Tries of a call, the first included
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    tries: u32,
+    /// Seconds after the first failed try, doubled after each; Retry-After takes precedence
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = stage::positive)]
+    pause_s: f64,
+    /// Requests to the endpoint in all, tries included, before the run stops
+    #[arg(long, value_name = "N")]
+    max_calls: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum JudgeKind {
+    /// An OpenAI-compatible endpoint: OPENAI_BASE_URL, OPENAI_API_KEY
+    Openai,
+    /// A recording
+    Replay,
+    /// The offline judge: a frozen backbone and small heads
+    Local,
+}
+
+impl JudgeArgs {
+    /// The judge, and how many answers each of `questions` questions gets from it.
+    fn open(&self, questions: usize) -> anyhow::Result<(Judge, u32)> {
+        let judge = match self.judge {
+            JudgeKind::Openai => Judge::OpenAi(Box::new(self.endpoint(questions)?)),
+            JudgeKind::Replay => {
+                let path = self.replay.as_deref().context("--judge replay wants --replay FILE")?;
+                Judge::Replay(Tape::replay(path)?)
+            }
+            JudgeKind::Local => {
+                let (heads, weights) =
+                    self.files().context("--judge local wants --heads FILE and --weights FILE")?;
+                Judge::Local(Box::new(Local::load(heads, weights, self.input_px)?))
+            }
+        };
+        let repeats = judge.repeats(self.repeats);
+        Ok((judge, repeats))
+    }
+
+    /// The heads and the weights of the offline judge.
+    fn files(&self) -> Option<(&Path, &Path)> {
+        Some((self.heads.as_deref()?, self.weights.as_deref()?))
+    }
+
+    /// Records the files that shape the offline judge's answers.
+    fn sign(&self, made: Made) -> contract::Result<Made> {
+        match self.files() {
+            Some((heads, weights)) => made.flag("input-px", self.input_px).input(heads)?.input(weights),
+            None => Ok(made),
+        }
+    }
+
+    fn endpoint(&self, questions: usize) -> anyhow::Result<OpenAi> {
+        let model = self.model.as_deref().context("--judge openai wants --model NAME")?;
+        let name = OpenAi::name_of(model);
+        let tape = match &self.record {
+            Some(path) => Tape::record(path, &name)?,
+            None => Tape::blank(&name),
+        };
+        let bounds = openai::bounds(self.tries, self.pause_s, self.timeout_s, self.max_calls);
+        let most_lost = (stage::max_failed_share() * (questions * self.repeats as usize) as f64) as usize;
+        OpenAi::new(model, self.concurrency as usize, bounds, tape, most_lost)
+    }
+}
+
+fn open_tiles(paths: &[PathBuf]) -> anyhow::Result<Vec<TileReader>> {
+    let mut seen = BTreeSet::new();
+    let mut readers = Vec::new();
+    for path in paths {
+        let reader = TileReader::open(path).context("reading the tiles")?;
+        let granule = reader.granule().clone();
+        ensure!(seen.insert(granule.clone()), "{}: granule {granule} is given twice", path.display());
+        readers.push(reader);
+    }
+    Ok(readers)
+}
+
+/// Enters one answer.
+fn count(ledger: &mut Ledger, answer: &Answer) {
+    match &answer.values {
+        Ok(_) => ledger.ok(1),
+        Err(reason) => ledger.fail(&reason.to_string()),
+    }
+}
+
+/// Refuses, before anything is written, when more answers are missing than `--max-failed` allows.
+fn check_before_writing(ledger: &Ledger) -> anyhow::Result<()> {
+    ledger.clone().report("vlm-label", 0.0).check(stage::max_failed_share())
+}

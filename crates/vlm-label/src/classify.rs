@@ -1,0 +1,172 @@
+//! Tiles to class labels: several answers a tile, averaged to one probability a class.
+//!
+//! A tile of which no answer could be read keeps its rows, with no probability and the reasons.
+//! A tile without pixels has no row.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use contract::{GranuleId, Label, Made, Tile, TileId, TileReader};
+use stage::{Ledger, Progress};
+
+use crate::judge::{Answer, Judge, Question, Want};
+use crate::picture::Picture;
+use crate::prompt::Prompt;
+use crate::{JudgeArgs, check_before_writing, count, open_tiles};
+
+/// Tiles to class labels
+#[derive(clap::Args, Debug)]
+pub struct ClassifyArgs {
+    /// Tiles of a granule (Parquet, table `tiles`); repeat for more granules
+    #[arg(long, value_name = "FILE", required = true)]
+    tiles: Vec<PathBuf>,
+    /// Prompt file with the classes, least developed first
+    #[arg(long, value_name = "FILE")]
+    prompt: PathBuf,
+    #[command(flatten)]
+    judge: JudgeArgs,
+    /// Write the labels here (Parquet, table `labels`)
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(args: ClassifyArgs) -> anyhow::Result<Ledger> {
+    let prompt = Prompt::read(&args.prompt)?;
+    let readers = open_tiles(&args.tiles)?;
+    let mut indexed = Vec::new();
+    for reader in &readers {
+        indexed.extend(reader.index().context("reading the tiles")?);
+    }
+    let (mut judge, repeats) = args.judge.open(indexed.len())?;
+    let classes = prompt.classes().unwrap_or_default();
+    let mut ledger = Ledger::of("answers", indexed.len() * repeats as usize);
+    let mut progress = Progress::over("answers", indexed.len() * repeats as usize);
+    let mut rows = Vec::new();
+    for reader in &readers {
+        for row in 0..reader.meta().n_rows {
+            let tiles = reader.row(row).context("reading the tiles")?;
+            let labelled =
+                label_tiles(&mut judge, &prompt, reader, tiles, repeats, &mut ledger, &mut progress)?;
+            for (tile, answers) in labelled {
+                rows.extend(labels(reader.granule(), tile, classes, &answers, judge.name(), &prompt.hash));
+            }
+        }
+    }
+    check_before_writing(&ledger)?;
+    let mut made =
+        Made::by("vlm-label").flag("job", "classify").flag("judge", judge.name()).flag("repeats", repeats);
+    made = made.input(&args.prompt)?;
+    for path in &args.tiles {
+        made = made.input(path)?;
+    }
+    let made = args.judge.sign(made)?;
+    contract::write(&args.out, &rows, &made).context("writing the labels")?;
+    Ok(ledger)
+}
+
+/// The answers on every tile that has pixels.
+fn label_tiles(
+    judge: &mut Judge,
+    prompt: &Prompt,
+    reader: &TileReader,
+    tiles: Vec<Tile>,
+    repeats: u32,
+    ledger: &mut Ledger,
+    progress: &mut Progress,
+) -> anyhow::Result<Vec<(TileId, Vec<Answer>)>> {
+    let mut shown = Vec::new();
+    for tile in tiles {
+        match tile.pixels {
+            Some(pixels) => shown.push((tile.tile, Picture::new(reader.meta(), pixels)?)),
+            None => {
+                let reason = tile.skipped.as_deref().unwrap_or("no pixels");
+                (0..repeats).for_each(|_| ledger.skip(reason));
+                progress.add(repeats as usize);
+            }
+        }
+    }
+    let ask = |(_, picture)| (0..repeats).map(move |repeat| Question { prompt, picture, repeat });
+    let questions: Vec<Question<'_>> =
+        shown.iter().map(|(tile, picture)| (tile, picture)).flat_map(ask).collect();
+    let answers = judge.ask(&questions, Want::Shares, &mut |n| progress.add(n))?;
+    answers.iter().for_each(|answer| count(ledger, answer));
+    let each = answers.chunks(repeats as usize).map(<[Answer]>::to_vec);
+    Ok(shown.iter().map(|(tile, _)| *tile).zip(each).collect())
+}
+
+/// The rows of one tile, one a class: mean and sample standard deviation of the answers read.
+fn labels(
+    granule: &GranuleId,
+    tile: TileId,
+    classes: &[String],
+    answers: &[Answer],
+    judge: &str,
+    prompt_hash: &str,
+) -> Vec<Label> {
+    let read: Vec<&Vec<f64>> = answers.iter().filter_map(|answer| answer.values.as_ref().ok()).collect();
+    let reasons: BTreeSet<String> =
+        answers.iter().filter_map(|answer| answer.values.as_ref().err()).map(ToString::to_string).collect();
+    let reasons: Vec<String> = reasons.into_iter().collect();
+    let row = |(index, class): (usize, &String)| {
+        let shares: Vec<f64> = read.iter().map(|shares| shares[index]).collect();
+        let (probability, sd) = mean_and_sd(&shares);
+        Label {
+            granule: granule.clone(),
+            tile,
+            class: class.clone(),
+            probability,
+            sd,
+            n_answers: read.len() as u32,
+            n_missing: (answers.len() - read.len()) as u32,
+            judge: judge.to_owned(),
+            prompt_hash: prompt_hash.to_owned(),
+            missing: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        }
+    };
+    classes.iter().enumerate().map(row).collect()
+}
+
+fn mean_and_sd(values: &[f64]) -> (Option<f64>, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / n);
+    let spread =
+        |mean: f64| (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    (mean, mean.filter(|_| values.len() > 1).map(spread))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::answer::Missing;
+
+    fn answer(values: Result<Vec<f64>, Missing>) -> Answer {
+        Answer { raw: None, values }
+    }
+
+    fn rows(answers: &[Answer]) -> Vec<Label> {
+        let classes = ["rural".to_owned(), "urban".to_owned()];
+        labels(&"T18SVG".parse().unwrap(), TileId { row: 0, col: 0 }, &classes, answers, "test", "00")
+    }
+
+    #[test]
+    fn a_missing_answer_changes_the_count_and_not_the_mean() {
+        let two = [answer(Ok(vec![0.2, 0.8])), answer(Ok(vec![0.4, 0.6])), answer(Err(Missing::Refused))];
+        let found = rows(&two);
+        assert!((found[1].probability.unwrap() - 0.7).abs() < 1e-12);
+        assert!((found[1].sd.unwrap() - 0.02f64.sqrt()).abs() < 1e-12);
+        assert_eq!((found[0].n_answers, found[0].n_missing), (2, 1));
+        assert_eq!(found[0].missing.as_deref(), Some("refused"));
+    }
+
+    #[test]
+    fn a_tile_without_a_readable_answer_has_no_probability() {
+        let none =
+            [answer(Err(Missing::Refused)), answer(Err(Missing::Empty)), answer(Err(Missing::Refused))];
+        let found = rows(&none);
+        assert_eq!((found[0].probability, found[0].sd), (None, None));
+        assert_eq!(found[0].missing.as_deref(), Some("empty answer; refused"));
+        assert_eq!(rows(&[answer(Ok(vec![1.0, 0.0]))])[0].sd, None);
+    }
+}

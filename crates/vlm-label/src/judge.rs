@@ -1,0 +1,147 @@
+//! Who answers: an endpoint, a recording of one, or the offline judge. Every judge answers the same questions.
+
+use anyhow::ensure;
+
+use crate::answer::{self, Missing};
+use crate::local::Local;
+use crate::openai::OpenAi;
+use crate::picture::Picture;
+use crate::prompt::{Form, Prompt};
+use crate::tape::{Heard, Key, Tape};
+
+/// What the caller will do with the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// One share a class of the prompt.
+    Shares,
+    /// One score from 0 to 100.
+    Score,
+}
+
+/// One question about one picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is asked.
+    pub prompt: &'a Prompt,
+    /// What it is about.
+    pub picture: &'a Picture,
+    /// Which repeat, from 0.
+    pub repeat: u32,
+}
+
+impl Question<'_> {
+    /// What tells this question from others.
+    pub fn key(&self) -> Key {
+        Key { prompt: self.prompt.hash.clone(), image: self.picture.hash.clone(), repeat: self.repeat }
+    }
+}
+
+/// A judge's answer: its text as it came, if any, and the numbers in it, or why there are none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The answer as it came.
+    pub raw: Option<String>,
+    /// Shares in the prompt's order of classes, or one score.
+    pub values: Result<Vec<f64>, Missing>,
+}
+
+impl Answer {
+    /// Reads what was heard in the form that the prompt asks for.
+    pub fn read(heard: &Heard, form: &Form) -> Self {
+        let raw = heard.raw.clone();
+        let values = match (heard.missing, &raw) {
+            (Some(missing), _) => Err(missing),
+            (None, None) => Err(Missing::Empty),
+            (None, Some(text)) => answer::parse(text, form),
+        };
+        Self { raw, values }
+    }
+}
+
+/// Who answers.
+pub enum Judge {
+    /// An endpoint that speaks OpenAI's chat completions.
+    OpenAi(Box<OpenAi>),
+    /// A recording.
+    Replay(Tape),
+    /// The offline judge; a repeat is one of its heads.
+    Local(Box<Local>),
+}
+
+impl Judge {
+    /// The judge's name in tables, the same for an endpoint and its recording.
+    pub fn name(&self) -> &str {
+        match self {
+            Judge::OpenAi(endpoint) => endpoint.name(),
+            Judge::Replay(tape) => tape.judge(),
+            Judge::Local(_) => "local",
+        }
+    }
+
+    /// How many answers each question gets when `asked` are asked for.
+    pub fn repeats(&self, asked: u32) -> u32 {
+        match self {
+            Judge::OpenAi(_) | Judge::Replay(_) => asked,
+            Judge::Local(local) => local.n_heads(),
+        }
+    }
+
+    /// The name of one rater: judge, persona and repeat.
+    pub fn rater(&self, prompt: &Prompt, repeat: u32) -> String {
+        match self {
+            Judge::OpenAi(_) | Judge::Replay(_) => format!("{}/{}/{repeat}", self.name(), prompt.id),
+            Judge::Local(_) => format!("local/h{repeat}"),
+        }
+    }
+
+    /// Whether this judge can give what is wanted when shown this prompt.
+    fn check(&self, prompt: &Prompt, want: Want) -> anyhow::Result<()> {
+        match self {
+            Judge::OpenAi(_) | Judge::Replay(_) => {
+                let fits = matches!(
+                    (&prompt.form, want),
+                    (Form::Shares(_), Want::Shares) | (Form::Score, Want::Score)
+                );
+                let (wanted, got) = match want {
+                    Want::Shares => ("shares", "score"),
+                    Want::Score => ("score", "shares"),
+                };
+                ensure!(fits, "prompt {}: want `answer: {wanted}`, got `answer: {got}`", prompt.id);
+            }
+            Judge::Local(local) => local.check(prompt)?,
+        }
+        Ok(())
+    }
+
+    /// Answers in the order of the questions; `done` is called with the number of questions settled.
+    ///
+    /// # Errors
+    /// A prompt that asks for something else than is wanted, before any call is made; later what makes
+    /// going on pointless: a refused key, a spent budget, too many lost calls, a full disk.
+    pub fn ask(
+        &mut self,
+        questions: &[Question<'_>],
+        want: Want,
+        done: &mut dyn FnMut(usize),
+    ) -> anyhow::Result<Vec<Answer>> {
+        for question in questions {
+            self.check(question.prompt, want)?;
+        }
+        match self {
+            Judge::OpenAi(endpoint) => endpoint.ask(questions, done),
+            Judge::Replay(tape) => {
+                done(questions.len());
+                Ok(questions.iter().map(|question| recorded(tape, question)).collect())
+            }
+            Judge::Local(local) => local.ask(questions, want, done),
+        }
+    }
+}
+
+/// What a tape holds on a question.
+pub fn recorded(tape: &Tape, question: &Question<'_>) -> Answer {
+    match tape.get(&question.key()) {
+        Some(heard) => Answer::read(heard, &question.prompt.form),
+        None => Answer { raw: None, values: Err(Missing::NotRecorded) },
+    }
+}

@@ -1,0 +1,226 @@
+//! The offline judge: a frozen backbone and small soft-max heads trained on labelled pictures.
+//!
+//! Every head was trained on another bootstrap sample and stands for one rater. As a class judge a head gives its
+//! probabilities; as a development judge the expected place of the class mixture, the classes being listed from the
+//! least (0) to the most developed (100) in the prompt and evenly spaced between. That spacing is an assumption.
+
+use crate::answer::Missing;
+use crate::judge::{Answer, Question, Want};
+use crate::prompt::Prompt;
+use anyhow::{Context, ensure};
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
+use nn::{Architecture, DeviceChoice, Embedder, Rgb, load_whole, save_whole};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Pictures that go through the backbone between two signs of progress.
+const PICTURES_A_STEP: usize = 32;
+
+/// What the heads are, for a person to read beside the weights.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Card {
+    /// What the model is for and what not.
+    pub about: String,
+    /// The classes in the heads' order.
+    pub classes: Vec<String>,
+    /// How many heads.
+    pub n_heads: usize,
+    /// The frozen backbone.
+    pub backbone: String,
+    /// SHA-256 of the backbone's weights.
+    pub backbone_sha256: String,
+    /// Side of the backbone's input in pixels.
+    pub input_px: usize,
+    /// Data, settings and figures of the training.
+    pub training: serde_json::Value,
+}
+
+/// Soft-max heads side by side: `[features] -> [heads * classes]`.
+#[derive(Module, Debug)]
+pub struct Heads {
+    all: Linear,
+}
+
+impl Heads {
+    /// Untrained heads.
+    pub fn init(n_features: usize, n_outputs: usize, device: &Device) -> Self {
+        Self { all: LinearConfig::new(n_features, n_outputs).init(device) }
+    }
+
+    /// Heads with these weights, `[feature][output]`, and biases.
+    pub fn of(weight: Vec<f32>, bias: Vec<f32>, device: &Device) -> Self {
+        let (n_outputs, n_features) = (bias.len(), weight.len() / bias.len());
+        let mut heads = Self::init(n_features, n_outputs, device);
+        let tensor = Tensor::<2>::from_data(TensorData::new(weight, [n_features, n_outputs]), device);
+        heads.all.weight = burn::module::Param::from_tensor(tensor);
+        let tensor = Tensor::<1>::from_data(TensorData::new(bias, [n_outputs]), device);
+        heads.all.bias = Some(burn::module::Param::from_tensor(tensor));
+        heads
+    }
+
+    /// The class probabilities of each head. `[head][class]`
+    pub fn probabilities(&self, features: &[f32], n_classes: usize, device: &Device) -> Vec<Vec<f32>> {
+        let row = Tensor::<2>::from_data(TensorData::new(features.to_vec(), [1, features.len()]), device);
+        let logits = self.all.forward(row); // [1, heads * classes]
+        let [_, n_outputs] = logits.dims();
+        let shares = softmax(logits.reshape([n_outputs / n_classes, n_classes]), 1);
+        let flat: Vec<f32> =
+            shares.into_data().try_to_vec().expect("shares are 32-bit floats on this device");
+        flat.chunks(n_classes).map(<[f32]>::to_vec).collect()
+    }
+}
+
+/// The judge.
+pub struct Local {
+    embedder: Embedder,
+    heads: Heads,
+    card: Card,
+    device: Device,
+}
+
+impl Local {
+    /// Loads the heads, their card beside them (`.json`), and the backbone's weights.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or weights of another backbone than the heads were trained on.
+    pub fn load(heads: &Path, weights: &Path, input_px: Option<usize>) -> anyhow::Result<Self> {
+        let card_path = card_of(heads);
+        let text = std::fs::read_to_string(&card_path).map_err(contract::Error::io(&card_path, "read"))?;
+        let card: Card = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{}: want the card of a local judge; train it with vlm-label train-local",
+                card_path.display()
+            )
+        })?;
+        let found = contract::sha256_of(weights)?;
+        ensure!(
+            found == card.backbone_sha256,
+            "{}: want the backbone that {} was trained on (SHA-256 {}), got {found}; give that file or train the heads again",
+            weights.display(),
+            heads.display(),
+            card.backbone_sha256
+        );
+        let architecture: Architecture =
+            card.backbone.parse().map_err(|e| anyhow::anyhow!("{}: {e}", card_path.display()))?;
+        let device = DeviceChoice::Cpu.device();
+        let mut module = Heads::init(architecture.n_features(), card.n_heads * card.classes.len(), &device);
+        load_whole(&mut module, heads)?;
+        let side = input_px.unwrap_or(card.input_px);
+        let embedder = Embedder::load(architecture, weights, side, DeviceChoice::Cpu)?;
+        Ok(Self { embedder, heads: module, card, device })
+    }
+
+    /// How many heads: each stands for one rater.
+    pub fn n_heads(&self) -> u32 {
+        self.card.n_heads as u32
+    }
+
+    /// Whether the prompt lists the classes that the heads know.
+    ///
+    /// # Errors
+    /// Says both lists.
+    pub fn check(&self, prompt: &Prompt) -> anyhow::Result<()> {
+        let wanted = || self.card.classes.join(", ");
+        let classes = prompt.classes().with_context(|| {
+            format!(
+                "prompt {}: the local judge wants a prompt of the classes {}, got one without classes",
+                prompt.id,
+                wanted()
+            )
+        })?;
+        let (mut a, mut b) = (classes.to_vec(), self.card.classes.clone());
+        a.sort();
+        b.sort();
+        ensure!(
+            a == b,
+            "prompt {}: the local judge knows the classes {}, got {}; use that class prompt, or another judge",
+            prompt.id,
+            wanted(),
+            classes.join(", ")
+        );
+        Ok(())
+    }
+
+    /// Answers in the order of the questions; the repeat is the head that answers.
+    ///
+    /// # Errors
+    /// If the backbone cannot take the pictures.
+    pub fn ask(
+        &self,
+        questions: &[Question<'_>],
+        want: Want,
+        done: &mut dyn FnMut(usize),
+    ) -> anyhow::Result<Vec<Answer>> {
+        let mut answers = Vec::with_capacity(questions.len());
+        let mut known: BTreeMap<&str, Vec<Vec<f32>>> = BTreeMap::new();
+        let mut unseen: Vec<(&str, Rgb)> = Vec::new();
+        for question in questions {
+            let hash = question.picture.hash.as_str();
+            if !known.contains_key(hash) && !unseen.iter().any(|(h, _)| *h == hash) {
+                unseen.push((
+                    hash,
+                    Rgb::from_bands(&question.picture.pixels, question.picture.side_px as usize)?,
+                ));
+            }
+        }
+        let n_questions_each = questions.len() / unseen.len().max(1);
+        for part in unseen.chunks(PICTURES_A_STEP) {
+            let pictures: Vec<Rgb> = part.iter().map(|(_, picture)| picture.clone()).collect();
+            for ((hash, _), features) in part.iter().zip(self.embedder.embed(&pictures)?) {
+                known
+                    .insert(hash, self.heads.probabilities(&features, self.card.classes.len(), &self.device));
+            }
+            done(part.len() * n_questions_each);
+        }
+        for question in questions {
+            answers.push(self.answer(question, &known[question.picture.hash.as_str()], want));
+        }
+        Ok(answers)
+    }
+
+    fn answer(&self, question: &Question<'_>, heads: &[Vec<f32>], want: Want) -> Answer {
+        let (Some(mine), Some(classes)) = (heads.get(question.repeat as usize), question.prompt.classes())
+        else {
+            return Answer { raw: None, values: Err(Missing::NotRecorded) };
+        };
+        let share = |class: &String| {
+            let at = self.card.classes.iter().position(|known| known == class);
+            at.map_or(0.0, |at| f64::from(mine[at]))
+        };
+        let mut shares: Vec<f64> = classes.iter().map(share).collect();
+        let sum: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|s| *s /= sum);
+        let values = match want {
+            Want::Shares => shares,
+            Want::Score => {
+                let step = 100.0 / (classes.len() - 1).max(1) as f64;
+                vec![
+                    shares
+                        .iter()
+                        .enumerate()
+                        .map(|(place, share)| place as f64 * step * share)
+                        .sum::<f64>()
+                        .min(100.0),
+                ]
+            }
+        };
+        Answer { raw: None, values: Ok(values) }
+    }
+}
+
+/// Writes heads and their card.
+///
+/// # Errors
+/// An unwritable output.
+pub fn save(heads: &Heads, card: &Card, path: &Path) -> anyhow::Result<()> {
+    save_whole(heads, path)?;
+    let text = serde_json::to_string_pretty(card)? + "\n";
+    Ok(contract::file::write(&card_of(path), text.as_bytes())?)
+}
+
+fn card_of(heads: &Path) -> PathBuf {
+    heads.with_extension("json")
+}
