@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 /// How to fit.
 #[derive(Clone, Copy, Debug)]
 pub struct Fit {
-    /// Weight of the mean square of the weights (of standardised features) in the loss.
+    /// Weight of the sum of squares of the weights (of standardised features) in the loss.
     pub weight_decay: f64,
     /// Steps over all rows.
     pub steps: usize,
@@ -19,7 +19,7 @@ pub struct Fit {
 
 impl Default for Fit {
     fn default() -> Self {
-        Self { weight_decay: 1.0, steps: 200, learning_rate: 0.01 }
+        Self { weight_decay: 0.1, steps: 200, learning_rate: 0.01 }
     }
 }
 
@@ -61,7 +61,7 @@ pub fn fit(features: &[Vec<f32>], targets: &[Vec<f32>], rows: &[usize], settings
     for _ in 0..settings.steps {
         let logits = model.forward(x.clone());
         let entropy = (log_softmax(logits, 1) * y.clone()).sum().neg() / rows.len() as f64;
-        let pull = model.weight.val().powf_scalar(2.0).sum() * (settings.weight_decay / n_features as f64);
+        let pull = model.weight.val().powf_scalar(2.0).sum() * settings.weight_decay;
         let grads = GradientsParams::from_grads((entropy + pull).backward(), &model);
         model = adam.step(settings.learning_rate, model, grads);
     }

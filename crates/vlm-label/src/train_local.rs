@@ -15,6 +15,8 @@ const N_FOLDS: usize = 5;
 /// From this share on the raters of a picture agree enough for it to count as of one class.
 const AGREED_SHARE: f32 = 0.75;
 const N_BINS: usize = 10;
+/// Six numbers need less restraint than a thousand features.
+const COLOUR_WEIGHT_DECAY: f64 = 1e-3;
 
 /// Train the local judge's heads on labelled pictures
 #[derive(clap::Args, Debug)]
@@ -38,7 +40,7 @@ pub struct TrainLocalArgs {
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     heads: u16,
     /// Pull of the weights towards zero
-    #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = stage::positive)]
+    #[arg(long, default_value_t = 0.1, value_name = "X", value_parser = stage::positive)]
     weight_decay: f64,
     /// Where the data comes from and under which licence, for the card
     #[arg(long, default_value = "", value_name = "TEXT")]
@@ -64,7 +66,8 @@ pub fn run(args: &TrainLocalArgs) -> anyhow::Result<Ledger> {
     let (features, colours) = embed(args, &table)?;
     let settings = Fit { weight_decay: args.weight_decay, ..Fit::default() };
     let judged = cross_validate(&features, &targets, &settings, args.seed);
-    let coloured = cross_validate(&colours, &targets, &settings, args.seed);
+    let gentle = Fit { weight_decay: COLOUR_WEIGHT_DECAY, ..settings };
+    let coloured = cross_validate(&colours, &targets, &gentle, args.seed);
     let figures = figures(&table, &judged, &coloured);
     tracing::info!("5-fold cross-validation by picture: {figures}");
     let heads = bootstrap_heads(args, &features, &targets, &settings);
