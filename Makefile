@@ -144,6 +144,8 @@ summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(
   $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif)
 
 metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet) $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
+learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet,votes.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
+pictures := $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
 ledger-of = $(work)/ledger/$1.json
 learnt-ledger-of = $(trained)/ledger/$1.json
 ledgers := $(foreach stage,fetch split $(if $(ORDERS),,classify),$(granules:%=$(call ledger-of,$(stage)-%))) \
@@ -151,7 +153,7 @@ ledgers := $(foreach stage,fetch split $(if $(ORDERS),,classify),$(granules:%=$(
   $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
 
 define flags-file # folder, stage, flags
-$1/flags/$2: $$(if $$(call same,$$(strip $3),$$(file <$1/flags/$2)),,FORCE)
+$1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,FORCE)
 	@mkdir -p $$(@D) && printf '%s\n' $$(call quote,$$(strip $3)) > $$@
 endef
 keep-flags = $(eval $(call flags-file,$1,$2,$3))
@@ -168,7 +170,8 @@ help: ## this page
 demo: heatmap-accomack ## the map of the embedded scene, and a page about it
 	@cat $(OUT)/accomack/summary.txt
 
-heatmap-%: FORCE ## the map of an area, such as heatmap-sichuan
+## heatmap-AREA       the map of an area, such as heatmap-sichuan
+$(areas:%=heatmap-%): heatmap-%: FORCE
 	@$(MAKE) --no-print-directory AOI=$* map
 
 map: $(supplied) $(out)/summary.txt ## the map of AOI
@@ -201,7 +204,8 @@ $(programs):
 	@echo "$@: want this program, found none; make build" >&2; exit 1
 endif
 
-# Stages
+# Stages. Rules with several targets are patterns, over granules or areas, and not `&:`: one run makes all targets either way, but a
+# dry run of make 4.3 forgets that a `&:` group was made, and would show half of the plan.
 
 $(filter-out $(raw)/% $(work)/%,$(supplied)):
 	@echo "$@: want this file, found none; data/aoi/README.md says what it is and where to get it" >&2; exit 1
@@ -216,33 +220,34 @@ $(work)/labels/%.parquet $(work)/ledger/classify-%.json: $(work)/tiles/%.parquet
 	$(BIN)/vlm-label classify --tiles $< $(call classify-flags,$(work)/answers/classify-$*.jsonl) --ledger $(work)/ledger/classify-$*.json --out $(work)/labels/$*.parquet
 
 ifdef ORDERS
-$(trained)/imported.parquet $(trained)/clusters.parquet $(trained)/ledger/import.json &: $(LABELLED) $(trained)/flags/import | $(BIN)/stage1-cluster
+$(WORK)/%/imported.parquet $(WORK)/%/clusters.parquet $(WORK)/%/ledger/import.json: $(LABELLED) $(trained)/flags/import | $(BIN)/stage1-cluster
 	$(BIN)/stage1-cluster import $(import-flags) --ledger $(trained)/ledger/import.json --tiles-out $(trained)/imported.parquet --out $(trained)/clusters.parquet
 else
-$(work)/clusters.parquet $(work)/clusters-k.parquet $(work)/ledger/cluster.json &: $(tiles) $(labels) $(WEIGHTS) $(work)/flags/cluster | $(BIN)/stage1-cluster
+$(WORK)/%/clusters.parquet $(WORK)/%/clusters-k.parquet $(WORK)/%/ledger/cluster.json: $(tiles) $(labels) $(WEIGHTS) $(work)/flags/cluster | $(BIN)/stage1-cluster
 	$(BIN)/stage1-cluster tiles $(cluster-flags) --sheets $(out)/clusters --metrics-out $(work)/clusters-k.parquet --ledger $(work)/ledger/cluster.json --out $(work)/clusters.parquet
 
-$(work)/votes.parquet $(work)/ledger/vote.json &: $(work)/clusters.parquet $(tiles) $(vote-prompts) $(judge-files) $(work)/flags/vote | $(BIN)/vlm-label
+$(WORK)/%/votes.parquet $(WORK)/%/ledger/vote.json: $(work)/clusters.parquet $(tiles) $(vote-prompts) $(judge-files) $(work)/flags/vote | $(BIN)/vlm-label
 	$(BIN)/vlm-label vote --clusters $< $(call vote-flags,$(work)/answers/vote.jsonl) --ledger $(work)/ledger/vote.json --out $(work)/votes.parquet
 endif
 
-$(trained)/pog.parquet $(trained)/raters.parquet $(trained)/ledger/aggregate.json &: $(or $(ORDERS),$(work)/votes.parquet) $(ORDER_RATERS) $(trained)/flags/aggregate | $(BIN)/pog-aggregate
+$(WORK)/%/pog.parquet $(WORK)/%/raters.parquet $(WORK)/%/ledger/aggregate.json: $(or $(ORDERS),$(work)/votes.parquet) $(ORDER_RATERS) $(trained)/flags/aggregate | $(BIN)/pog-aggregate
 	$(BIN)/pog-aggregate $(aggregate-flags) --raters-out $(trained)/raters.parquet --ledger $(trained)/ledger/aggregate.json --out $(trained)/pog.parquet
 
-$(trained)/model.safetensors $(trained)/training.parquet $(trained)/ledger/train.json &: $(learn-tiles) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(trained)/flags/train | $(BIN)/stage3-train
+$(WORK)/%/model.safetensors $(WORK)/%/training.parquet $(WORK)/%/ledger/train.json: $(learn-tiles) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(trained)/flags/train | $(BIN)/stage3-train
 	$(BIN)/stage3-train train $(train-flags) --clusters $(trained)/clusters.parquet --pog $(trained)/pog.parquet --checkpoints $(trained)/checkpoints --metrics-out $(trained)/training.parquet --ledger $(trained)/ledger/train.json --out $(trained)/model.safetensors
 
 $(work)/scores/%.parquet $(work)/ledger/score-%.json: $(work)/tiles/%.parquet $(trained)/model.safetensors $(WEIGHTS) $(work)/flags/score | $(BIN)/stage3-train
 	$(BIN)/stage3-train score --tiles $< --model $(trained)/model.safetensors $(score-flags) --ledger $(work)/ledger/score-$*.json --out $(work)/scores/$*.parquet
 
 define map-rules # zone with its hyphen, or nothing; scores of the zone
-$(out)/heatmap$1.tif $(out)/heatmap$1-colour.tif $(out)/heatmap$1.png $(call ledger-of,map$1) &: $2 $(work)/flags/map | $(BIN)/heatmap-stitch
+$(OUT)/%/heatmap$1.tif $(OUT)/%/heatmap$1-colour.tif $(OUT)/%/heatmap$1.png $(WORK)/%/ledger/map$1.json: $2 $(work)/flags/map | $(BIN)/heatmap-stitch
 	$(BIN)/heatmap-stitch map $(call each,scores,$2) $$(map-flags) --ledger $(call ledger-of,map$1) --out-png $(out)/heatmap$1.png --out-colour $(out)/heatmap$1-colour.tif --out $(out)/heatmap$1.tif
 
-$(out)/corr$1.parquet $(out)/viirs$1.png $(call ledger-of,corr$1) &: $(out)/heatmap$1.tif $(NIGHT_LIGHTS) $(work)/flags/corr | $(BIN)/viirs-corr
+$(OUT)/%/corr$1.parquet $(OUT)/%/viirs$1.png $(WORK)/%/ledger/corr$1.json: $(out)/heatmap$1.tif $(NIGHT_LIGHTS) $(work)/flags/corr | $(BIN)/viirs-corr
 	$(BIN)/viirs-corr --heatmap $(out)/heatmap$1.tif --night-lights $(NIGHT_LIGHTS) $$(corr-flags) --ledger $(call ledger-of,corr$1) --out-png $(out)/viirs$1.png --out $(out)/corr$1.parquet
 endef
 $(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
 
-$(out)/summary.txt: $(choices) $(tiles) $(scores) $(trained)/clusters.parquet $(trained)/pog.parquet $(trained)/raters.parquet $(metrics) $(ledgers) $(maps:%=$(out)/%.tif) $(work)/flags/summary | $(BIN)/heatmap-stitch
+# All results are named here, or Make would take some for scratch files and delete them. What others read comes first, for dry runs.
+$(out)/summary.txt: $(scores) $(maps:%=$(out)/%.tif) $(metrics) $(tiles) $(if $(ORDERS),,$(labels)) $(choices) $(learnt) $(pictures) $(ledgers) $(work)/flags/summary | $(BIN)/heatmap-stitch
 	$(BIN)/heatmap-stitch summary $(summary-flags) --out $@ > /dev/null

@@ -80,7 +80,7 @@ impl Place {
     /// Make in the repository, with this place's knobs and neither the caller's Make nor its jobs.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("make");
-        command.current_dir(root()).args(arguments).args(&self.knobs);
+        command.current_dir(root()).args(&self.knobs).args(arguments);
         for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] {
             command.env_remove(variable);
         }

@@ -40,7 +40,7 @@ fn the_score_of_kangwon_rises_with_building_floor_area() {
             assert_eq!(seen.len(), n_grids, "{area}");
             let ours = rho(&seen, |(score, _)| *score);
             println!(
-                "{year}, n = {n_grids}: Spearman with floor area {ours} by {way}; siScore {}, night light {}",
+                "{year}, n = {n_grids}: Spearman with floor area {ours} by {way}; siScore {}, night light of 2019 {}",
                 rho(&seen, |(_, cell)| cell.siscore),
                 rho(&seen, |(_, cell)| cell.night_light_nw_cm2_sr),
             );
@@ -82,7 +82,7 @@ fn cells(reference: &Path, year: u32) -> BTreeMap<(u32, u32), Cell> {
     let header: Vec<&str> = lines.next().unwrap().split(',').collect();
     let column = |name: &str| header.iter().position(|h| *h == name).unwrap();
     let (row, col, area) = (column("grid_y"), column("grid_x"), column("floor_area_2014_m2"));
-    let (siscore, light) = (column(&format!("siscore_{year}")), column(&format!("viirs_{year}_mean")));
+    let (siscore, light) = (column(&format!("siscore_{year}")), column("viirs_2019_mean"));
     let cell = |line: &str| {
         let fields: Vec<&str> = line.split(',').collect();
         let number = |at: usize| fields[at].parse::<f64>().unwrap();
