@@ -9,4 +9,6 @@ TILE_PX = 64
 PIXEL_M = 40
 K_MIN = 3
 K_MAX = 8
+# the offline judge costs nothing, so many images may stand for a cluster
+IMAGES_PER_CLUSTER = 20
 TITLE = Development score, Accomack County, Virginia
