@@ -144,7 +144,7 @@ summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(
   $(if $(ORDERS),,--clusters $(trained)/clusters.parquet) --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
   $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif)
 
-metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet) $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
+metrics := $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
 learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet,votes.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
 pictures := $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
 ledger-of = $(work)/ledger/$1.json

@@ -48,7 +48,7 @@ pub fn main<A: clap::Args>(run: impl FnOnce(A) -> anyhow::Result<Ledger>) -> Exi
     start_log();
     let begun = Instant::now();
     let outcome = run(cli.stage).and_then(|ledger| {
-        let report = ledger.report(&name, begun.elapsed().as_secs_f64());
+        let report = ledger.report(&job(&name, &matches), begun.elapsed().as_secs_f64());
         // Ranks other than the first count nothing, and leave log and file to the first.
         if report.says_something() {
             tracing::info!("{report}");
@@ -110,6 +110,11 @@ pub fn positive(text: &str) -> Result<f64, String> {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("want a number above 0".into()),
     }
+}
+
+/// The program and its subcommand, such as `stage3-train score`.
+fn job(name: &str, matches: &clap::ArgMatches) -> String {
+    matches.subcommand_name().map_or_else(|| name.to_owned(), |sub| format!("{name} {sub}"))
 }
 
 fn program_name() -> String {

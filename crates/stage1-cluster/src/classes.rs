@@ -18,7 +18,7 @@ pub fn likeliest(labels: &[Label]) -> BTreeMap<(GranuleId, TileId), String> {
     sums.into_iter().filter_map(|(tile, classes)| Some((tile, best(classes)?.0.to_owned()))).collect()
 }
 
-fn best<'a>(classes: Vec<(&'a str, f64)>) -> Option<(&'a str, f64)> {
+fn best(classes: Vec<(&str, f64)>) -> Option<(&str, f64)> {
     classes.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Pictures side by side in the tiles table; the place says nothing about the ground.
+const PICTURES_A_ROW: usize = 32;
+
 /// Folders of pictures, one a cluster
 #[derive(ClapArgs, Debug)]
 pub struct ImportArgs {
@@ -33,7 +36,7 @@ pub struct ImportArgs {
     /// Name that stands for the granule in the tables
     #[arg(long, default_value = "imported", value_name = "ID")]
     granule: contract::GranuleId,
-    /// The pictures as a tiles table; row = cluster, column = place in the sorted folder
+    /// The pictures as a tiles table, cluster by cluster
     #[arg(long, value_name = "FILE")]
     tiles_out: PathBuf,
     /// The clusters
@@ -46,15 +49,16 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<Ledger> {
     if let Some(csv) = &args.labelled {
         add_labelled(args, csv, &mut clusters)?;
     }
-    let (px, n_cols) = shape(&clusters)?;
-    let n_rows = clusters.keys().max().map_or(0, |&last| last + 1);
+    let px = side(&clusters)?;
+    let pictures: Vec<(u32, &PathBuf)> =
+        clusters.iter().flat_map(|(&cluster, files)| files.iter().map(move |file| (cluster, file))).collect();
     let meta = TilesMeta {
         granule: args.granule.to_string(),
         crs: String::new(),
         tile_px: px as u32,
         pixel_m: 1.0,
-        n_rows,
-        n_cols,
+        n_rows: pictures.len().div_ceil(PICTURES_A_ROW) as u32,
+        n_cols: PICTURES_A_ROW as u32,
         bands: ["red", "green", "blue"].map(str::to_owned).to_vec(),
     };
     let mut made = Made::by("stage1-cluster").flag("images", file_names(&clusters));
@@ -62,31 +66,23 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<Ledger> {
         made = made.flag("labelled-min-share", args.labelled_min_share).input(csv)?;
     }
     let mut writer = TileWriter::begin(&args.tiles_out, &meta, &made)?;
-    let mut ledger = Ledger::of("pictures", 0);
     let mut rows = Vec::new();
-    for row in 0..n_rows {
-        let files = clusters.get(&row).map_or(&[][..], Vec::as_slice);
+    for (row, part) in pictures.chunks(PICTURES_A_ROW).enumerate() {
         let mut tiles = Vec::new();
-        for col in 0..n_cols {
-            let tile = TileId { row, col };
-            let pixels = files.get(col as usize).map(|file| bands(file, px)).transpose()?;
-            if pixels.is_some() {
-                ledger.n_in += 1;
-                ledger.ok(1);
-                rows.push(Cluster {
-                    granule: args.granule.clone(),
-                    tile,
-                    class: String::new(),
-                    cluster: row,
-                    distance: 0.0,
-                });
-            }
+        for col in 0..PICTURES_A_ROW {
+            let tile = TileId { row: row as u32, col: col as u32 };
+            let pixels = part.get(col).map(|(_, file)| bands(file, px)).transpose()?;
             tiles.push(placeless(tile, pixels));
+            let Some(&(cluster, _)) = part.get(col) else { continue };
+            let (granule, class) = (args.granule.clone(), String::new());
+            rows.push(Cluster { granule, tile, class, cluster, distance: 0.0 });
         }
         writer.push_row(&tiles)?;
     }
     writer.finish()?;
     contract::write(&args.out, &rows, &made)?;
+    let mut ledger = Ledger::of("pictures", pictures.len());
+    ledger.ok(pictures.len());
     Ok(ledger)
 }
 
@@ -153,11 +149,11 @@ fn add_labelled(
     Ok(())
 }
 
-fn shape(clusters: &BTreeMap<u32, Vec<PathBuf>>) -> anyhow::Result<(usize, u32)> {
+fn side(clusters: &BTreeMap<u32, Vec<PathBuf>>) -> anyhow::Result<usize> {
     let first = clusters.values().flatten().next().context("no pictures")?;
     let (height, width) = Rgb::open(first)?.dims();
     ensure!(height == width, "{}: want square pictures, got {height} x {width} px", first.display());
-    Ok((height, clusters.values().map(Vec::len).max().unwrap_or(0) as u32))
+    Ok(height)
 }
 
 fn bands(file: &Path, px: usize) -> anyhow::Result<Vec<u8>> {

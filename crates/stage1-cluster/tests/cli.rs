@@ -155,7 +155,9 @@ fn folders_of_pictures_become_tiles_and_clusters() {
     std::fs::create_dir(&extra).unwrap();
     std::fs::write(&labelled, "image_id,urban,uninhabited\n1,0.5,0.5\n2,0,1\n").unwrap();
     for (id, red) in [(1, 100), (2, 200)] {
-        image::RgbImage::from_pixel(8, 8, image::Rgb([red, 1, 2])).save(extra.join(format!("{id}.png"))).unwrap();
+        image::RgbImage::from_pixel(8, 8, image::Rgb([red, 1, 2]))
+            .save(extra.join(format!("{id}.png")))
+            .unwrap();
     }
     let (tiles, out) = (dir.path().join("t.parquet"), dir.path().join("c.parquet"));
     let path = |p: &Path| p.to_str().unwrap().to_owned();
@@ -180,9 +182,9 @@ fn folders_of_pictures_become_tiles_and_clusters() {
     let clusters: Vec<u32> = contract::read::<Cluster>(&out).unwrap().iter().map(|c| c.cluster).collect();
     assert_eq!(clusters, [0, 0, 0, 2, 2, 4]);
     let reader = TileReader::open(&tiles).unwrap();
-    let row = reader.row(4).unwrap();
-    assert_eq!(row[0].pixels.as_ref().unwrap()[..2], [200, 200]);
-    assert_eq!(row[1].pixels, None);
+    let row = reader.row(0).unwrap();
+    assert_eq!(row[5].pixels.as_ref().unwrap()[..2], [200, 200], "the labelled picture comes last");
+    assert_eq!(row[6].pixels, None);
 }
 
 #[test]

@@ -266,7 +266,7 @@ fn card(args: &TrainArgs, found: Option<Agreement>, made: &Made) -> anyhow::Resu
 }
 
 fn metrics(found: Option<Agreement>) -> Vec<Metric> {
-    let row = |name: &str, value: Option<f64>| Metric {
+    let row = |name: &str, value: Option<f64>, meaning: &str| Metric {
         name: name.into(),
         of: "held-out blocks".into(),
         value,
@@ -274,12 +274,15 @@ fn metrics(found: Option<Agreement>) -> Vec<Metric> {
         high: None,
         unit: "1".into(),
         n: found.map_or(0, |a| a.n as u64),
-        note: value.is_none().then(|| "too few tiles to hold a block of every level out".to_owned()),
+        note: Some(match value {
+            Some(_) => meaning.to_owned(),
+            None => "too few tiles to hold a block of every level out".to_owned(),
+        }),
     };
     vec![
-        row("kendall", found.map(|a| a.kendall)),
-        row("spearman", found.map(|a| a.spearman)),
-        row("pairwise", found.map(|a| a.pairwise)),
+        row("kendall", found.map(|a| a.kendall), "tau-b of score and level"),
+        row("spearman", found.map(|a| a.spearman), "of score and level"),
+        row("pairwise", found.map(|a| a.pairwise), "share of pairs of levels in the right order"),
     ]
 }
 

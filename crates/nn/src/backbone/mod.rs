@@ -78,6 +78,8 @@ impl Architecture {
 }
 
 /// A backbone: images to globally averaged features.
+// A program holds one backbone, so the difference in size costs nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub enum Backbone {
     /// EfficientNet-Lite0.
