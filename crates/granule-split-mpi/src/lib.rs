@@ -5,7 +5,7 @@
 //!
 //! Scenes of 8 bits pass unchanged. Scenes of 16-bit reflectance become 8 bits by the rule of Sentinel-2's own true-colour image, which looks
 //! dim but means the same in every scene; its tiles resemble the pictures that judges were trained on (mean of the demo scene 57, 69, 85 in red,
-//! green, blue and 16, 12, 9 within a tile; of the 1,250 labelled pictures 66, 75, 84 and 18, 12, 10). `--render stretch` shows more to an eye,
+//! green, blue and 16, 12, 9 within a tile; of 200 of the labelled pictures 66, 75, 84 and 18, 12, 10). `--render stretch` shows more to an eye,
 //! a scene at a time, and reads the scene twice. What is no data: the file's own value, or black (`--black-max`) in all bands,
 //! because some published scenes carry no value and JPEG makes their black a few counts bright.
 //!

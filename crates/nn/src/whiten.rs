@@ -2,9 +2,13 @@ use crate::{Error, Result};
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
+/// Rows that a component needs at least.
+const ROWS_A_COMPONENT: usize = 8;
+
 /// Principal components whose spread is made one: `(x - mean) · components / spread`.
 ///
-/// Directions whose variance is below 1e-6 of the largest carry noise and are left out, so there may be fewer
+/// No more than one direction for every eight rows is kept: whitening blows the directions of few rows up
+/// to the size of the meaningful ones, and what they hold is chance. Directions whose variance is below 1e-6 of the largest carry noise and are left out, so there may be fewer
 /// components than asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Whitener {
@@ -44,7 +48,8 @@ impl Whitener {
             return Err(Error::TooFew("want images that differ, got the same features for all".into()));
         }
         let mut components = Vec::new();
-        for k in (0..n_all).rev().take(n_components.min(n - 1)) {
+        let most = n_components.min((n / ROWS_A_COMPONENT).max(2)).min(n - 1);
+        for k in (0..n_all).rev().take(most) {
             let variance = values[k];
             if variance < 1e-6 * largest {
                 break;
@@ -145,7 +150,7 @@ mod tests {
 
     #[test]
     fn whitened_rows_have_zero_mean_and_unit_covariance() {
-        for (n, dims) in [(200, 8), (12, 40)] {
+        for (n, dims) in [(200, 8), (48, 60)] {
             let rows = rows(n, dims);
             let whitener = Whitener::fit(&rows, 6).unwrap();
             assert_eq!(whitener.n_components(), 6);
