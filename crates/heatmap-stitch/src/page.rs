@@ -167,10 +167,10 @@ fn stages(findings: &Findings) -> Vec<String> {
     if sums.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![format!("  {:<20} {:>9} {:>5}  counts", "stage", "seconds", "runs")];
+    let mut lines = vec![format!("  {:<22} {:>9} {:>5}  counts", "stage", "seconds", "runs")];
     for (sum, runs) in &sums {
         let ledger = &sum.ledger;
-        let head = format!("{:<20} {:>9.1} {runs:>5}  ", sum.stage, sum.seconds);
+        let head = format!("{:<22} {:>9.1} {runs:>5}  ", sum.stage, sum.seconds);
         let mut counts =
             format!("{} of {} {} ok", count(ledger.n_ok as usize), count(ledger.n_in as usize), ledger.unit);
         for (word, reasons) in [("skipped", &ledger.skipped), ("failed", &ledger.failed)] {
@@ -178,14 +178,14 @@ fn stages(findings: &Findings) -> Vec<String> {
                 counts += &format!(", {} {word} ({reason})", count(n as usize));
             }
         }
-        let mut wrapped = indented(&counts, 40, WIDTH);
+        let mut wrapped = indented(&counts, 42, WIDTH);
         if let Some(first) = wrapped.first_mut() {
             *first = format!("  {head}{}", first.trim_start());
         }
         lines.extend(wrapped);
     }
     let seconds: f64 = sums.iter().map(|(sum, _)| sum.seconds).sum();
-    lines.push(format!("  {:<20} {seconds:>9.1}", "all"));
+    lines.push(format!("  {:<22} {seconds:>9.1}", "all"));
     lines
 }
 

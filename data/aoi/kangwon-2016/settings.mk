@@ -1,4 +1,4 @@
-# Around Wonsan, Kangwon province, North Korea, 2016; order and score from the scene itself.
+# The plain south of Wonsan, Kangwon province, North Korea, 2016; order and score from the scene itself.
 CATALOGUE = $(REFERENCE_DATA)/catalog.json
 SUPPLIED = $(addprefix $(REFERENCE_DATA)/,catalog.json kangwon/kangwon_2016.json kangwon/kangwon_2016.tif)
 FROM = 2016-01-01

@@ -1,4 +1,4 @@
-# Around Wonsan, Kangwon province, North Korea, 2019; scored by a model of ten human orders of other pictures.
+# The plain south of Wonsan, Kangwon province, North Korea, 2019; scored by a model of ten human orders of other pictures.
 CATALOGUE = $(REFERENCE_DATA)/catalog.json
 SUPPLIED = $(addprefix $(REFERENCE_DATA)/,catalog.json kangwon/kangwon_2019.json kangwon/kangwon_2019.tif)
 FROM = 2019-01-01

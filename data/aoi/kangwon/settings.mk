@@ -1,4 +1,4 @@
-# Around Wonsan, Kangwon province, North Korea, 2019; order and score from the scene itself.
+# The plain south of Wonsan, Kangwon province, North Korea, 2019; order and score from the scene itself.
 CATALOGUE = $(REFERENCE_DATA)/catalog.json
 SUPPLIED = $(addprefix $(REFERENCE_DATA)/,catalog.json kangwon/kangwon_2019.json kangwon/kangwon_2019.tif)
 FROM = 2019-01-01
