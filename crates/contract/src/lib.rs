@@ -4,6 +4,7 @@
 //! cannot write what the next cannot read. This crate is the only place that spells a column name.
 //! It leaves out everything about pixels on disk (crate `raster`) and about how a value is computed (the stages).
 
+mod decode;
 mod error;
 pub mod file;
 mod frame;
@@ -14,6 +15,7 @@ mod spec;
 mod table;
 mod tables;
 
+pub use decode::caught;
 pub use error::Error;
 pub use frame::{Frame, Values};
 pub use id::{GranuleId, TileId};

@@ -119,14 +119,10 @@ fn decode<T>(
     read: impl FnOnce() -> polars::prelude::PolarsResult<T>,
 ) -> Result<T> {
     let damaged = |reason: &str| Error::Damaged { path: path.into(), reason: first_line(reason), maker };
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
-    std::panic::set_hook(hook);
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(damaged(&error.to_string())),
-        Err(_) => Err(damaged("the decoder gave up")),
+    match crate::caught(read) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(damaged(&error.to_string())),
+        None => Err(damaged("the decoder gave up")),
     }
 }
 

@@ -214,7 +214,7 @@ fn a_summary_says_what_was_found_within_80_columns() {
         "U1 > U0 = R2",
         "13 tiles with a score, 3 without",
         "not reported",
-        "granule-split-mpi          1.5     1  13 of 16 tiles ok, 3 skipped (no data)",
+        "granule-split-mpi            1.5     1  13 of 16 tiles ok, 3 skipped (no data)",
         "data/out/made/heatmap.png",
     ] {
         assert!(page.contains(wanted), "want `{wanted}` in\n{page}");

@@ -24,10 +24,10 @@ impl Checkpoint {
     /// Takes a snapshot.
     ///
     /// # Errors
-    /// [`Error::TooFew`] if burn cannot serialise the state.
+    /// [`Error::Unfit`] if burn cannot serialise the state.
     pub fn of<M: Module>(step: u64, run: &str, model: &M, optimiser: &ModuleOptimizer) -> Result<Self> {
         let bad = |e: burn::store::RecordError| {
-            Error::TooFew(format!("the state of training cannot be written: {e}"))
+            Error::Unfit(format!("the state of training cannot be written: {e}"))
         };
         let model = model.clone().into_record().into_bytes().map_err(bad)?.to_vec();
         let optimiser = optimiser.into_bytes().map_err(bad)?.to_vec();
@@ -37,10 +37,10 @@ impl Checkpoint {
     /// The model and the optimiser as they were.
     ///
     /// # Errors
-    /// [`Error::TooFew`] if the state is of another network.
+    /// [`Error::Unfit`] if the state is of another network.
     pub fn restore<M: Module>(&self, model: M, optimiser: ModuleOptimizer) -> Result<(M, ModuleOptimizer)> {
         let bad =
-            |e: burn::store::RecordError| Error::TooFew(format!("the checkpoint is of another network: {e}"));
+            |e: burn::store::RecordError| Error::Unfit(format!("the checkpoint is of another network: {e}"));
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(self.model.clone())).map_err(bad)?;
         let optimiser = optimiser.from_bytes(Bytes::from_bytes_vec(self.optimiser.clone())).map_err(bad)?;
         Ok((model.try_load_record(record).map_err(bad)?, optimiser))

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
-/// What can go wrong with weights and devices.
+/// What can go wrong with weights, pictures and what is computed of them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The weights file cannot be read as what its name says.
+    /// A file does not hold what was wanted: weights, pictures, labels.
     #[error("{path}: want {want}, got {got}", path = .path.display())]
-    Weights {
+    Content {
         /// The file.
         path: PathBuf,
         /// What was wanted.
@@ -16,10 +16,7 @@ pub enum Error {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] contract::Error),
-    /// The device is not in this build or not on this machine.
+    /// What was given does not fit the computation: too few rows, another size, another network.
     #[error("{0}")]
-    Device(String),
-    /// Too little data for the computation.
-    #[error("{0}")]
-    TooFew(String),
+    Unfit(String),
 }

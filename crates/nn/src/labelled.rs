@@ -25,10 +25,10 @@ impl LabelledPictures {
     /// Reads the table; pictures are `<image_id>.jpg`, `.jpeg` or `.png` in `folder`.
     ///
     /// # Errors
-    /// [`Error::Weights`] naming the file and line that is not of this form, or the picture that is not there.
+    /// [`Error::Content`] naming the file and line that is not of this form, or the picture that is not there.
     pub fn read(csv: &Path, folder: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(csv).map_err(contract::Error::io(csv, "read"))?;
-        let bad = |want: String, got: String| Error::Weights { path: csv.into(), want, got };
+        let bad = |want: String, got: String| Error::Content { path: csv.into(), want, got };
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let header: Vec<&str> =
             lines.next().map(|(_, line)| line.split(',').map(str::trim).collect()).unwrap_or_default();
@@ -65,11 +65,11 @@ impl LabelledPictures {
     /// The place of a class.
     ///
     /// # Errors
-    /// [`Error::TooFew`] naming the classes that there are.
+    /// [`Error::Unfit`] naming the classes that there are.
     pub fn class(&self, name: &str) -> Result<usize> {
         let at = self.classes.iter().position(|class| class == name);
         at.ok_or_else(|| {
-            Error::TooFew(format!("want one of the classes {}, got {name}", self.classes.join(", ")))
+            Error::Unfit(format!("want one of the classes {}, got {name}", self.classes.join(", ")))
         })
     }
 }

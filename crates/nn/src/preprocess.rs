@@ -16,12 +16,12 @@ impl Rgb {
     /// From the pixels of a tile, `[band, row, col]`, `px` on a side; the first three bands are red, green, blue.
     ///
     /// # Errors
-    /// [`Error::TooFew`] if there are fewer than three bands.
+    /// [`Error::Unfit`] if there are fewer than three bands.
     pub fn from_bands(pixels: &[u8], px: usize) -> Result<Self> {
         let plane = px * px;
         if px == 0 || pixels.len() < 3 * plane {
             let n = pixels.len() / plane.max(1);
-            return Err(Error::TooFew(format!(
+            return Err(Error::Unfit(format!(
                 "want tiles with red, green and blue, got {n} bands of {px} x {px} px"
             )));
         }
@@ -34,10 +34,10 @@ impl Rgb {
     /// From a JPEG or PNG file.
     ///
     /// # Errors
-    /// [`Error::Weights`] naming the file if it cannot be decoded.
+    /// [`Error::Content`] naming the file if it cannot be decoded.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(contract::Error::io(path, "read"))?;
-        let bad = |e: image::ImageError| Error::Weights {
+        let bad = |e: image::ImageError| Error::Content {
             path: path.into(),
             want: "a JPEG or PNG picture".into(),
             got: e.to_string(),
@@ -76,7 +76,7 @@ impl Rgb {
 /// normalised as ImageNet is. `[channel, row, col]`.
 ///
 /// # Errors
-/// [`Error::TooFew`] if `px` is no multiple of 32.
+/// [`Error::Unfit`] if `px` is no multiple of 32.
 pub fn to_input(picture: &Rgb, px: usize) -> Result<Vec<f32>> {
     check_side(px)?;
     let side = px as u32;

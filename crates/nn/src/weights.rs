@@ -8,9 +8,9 @@ use std::path::Path;
 /// expressions. Every tensor of the module must be there; tensors that the module does not know are left aside.
 ///
 /// # Errors
-/// [`Error::Weights`] with the number of missing tensors and the first of them.
+/// [`Error::Content`] with the number of missing tensors and the first of them.
 pub fn load_torch<M: Module>(module: &mut M, path: &Path, renames: &[(&str, &str)]) -> Result<()> {
-    let bad = |want: &str, got: String| Error::Weights { path: path.into(), want: want.into(), got };
+    let bad = |want: &str, got: String| Error::Content { path: path.into(), want: want.into(), got };
     if let Err(source) = std::fs::File::open(path) {
         return Err(contract::Error::Io { path: path.into(), action: "read", source }.into());
     }
@@ -48,11 +48,11 @@ pub fn load_torch<M: Module>(module: &mut M, path: &Path, renames: &[(&str, &str
 /// Writes a module's tensors as a whole `.safetensors` file.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::Weights`].
+/// [`Error::File`] or [`Error::Content`].
 pub fn save_whole<M: Module>(module: &M, path: &Path) -> Result<()> {
     let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
     let unwritable =
-        |e: String| Error::Weights { path: path.into(), want: "to write weights".into(), got: e };
+        |e: String| Error::Content { path: path.into(), want: "to write weights".into(), got: e };
     module.save_into(&mut store).map_err(|e| unwritable(e.to_string()))?;
     let bytes = store.get_bytes().map_err(|e| unwritable(e.to_string()))?;
     let mut whole = Whole::begin(path)?;
@@ -63,10 +63,10 @@ pub fn save_whole<M: Module>(module: &M, path: &Path) -> Result<()> {
 /// Fills a module from a file of [`save_whole`].
 ///
 /// # Errors
-/// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it is not of this module.
+/// [`Error::File`] if the file cannot be read, [`Error::Content`] if it is not of this module.
 pub fn load_whole<M: Module>(module: &mut M, path: &Path) -> Result<()> {
     let bytes = std::fs::read(path).map_err(contract::Error::io(path, "read"))?;
-    let bad = |got: String| Error::Weights { path: path.into(), want: "weights of this model".into(), got };
+    let bad = |got: String| Error::Content { path: path.into(), want: "weights of this model".into(), got };
     let mut store = SafetensorsStore::from_bytes(Some(bytes));
     let applied = quietly(|| module.load_from(&mut store).map_err(|e| e.to_string())).map_err(bad)?;
     match applied.errors.first() {
@@ -77,14 +77,10 @@ pub fn load_whole<M: Module>(module: &mut M, path: &Path) -> Result<()> {
 
 /// Runs a decoder of foreign bytes; a panic in it becomes an error.
 fn quietly<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
-    std::panic::set_hook(hook);
-    let text = match outcome {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(text)) => text,
-        Err(_) => "bytes that the decoder gave up on".into(),
+    let text = match contract::caught(read) {
+        Some(Ok(value)) => return Ok(value),
+        Some(Err(text)) => text,
+        None => "bytes that the decoder gave up on".into(),
     };
     Err(text.lines().next().unwrap_or_default().chars().take(160).collect())
 }

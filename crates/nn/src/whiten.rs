@@ -22,11 +22,11 @@ impl Whitener {
     /// Learns at most `n_components` directions from rows of equal length. Single-threaded, so the same bits anywhere.
     ///
     /// # Errors
-    /// [`Error::TooFew`] below three rows, or if all rows are equal.
+    /// [`Error::Unfit`] below three rows, or if all rows are equal.
     pub fn fit(rows: &[Vec<f32>], n_components: usize) -> Result<Self> {
         let (n, dims) = (rows.len(), rows.first().map_or(0, Vec::len));
         if n < 3 {
-            return Err(Error::TooFew(format!(
+            return Err(Error::Unfit(format!(
                 "want at least 3 images to find principal components, got {n}"
             )));
         }
@@ -40,12 +40,12 @@ impl Whitener {
         let product = if wide { &centred * centred.transpose() } else { centred.transpose() * &centred };
         let eigen = product
             .self_adjoint_eigen(faer::Side::Lower)
-            .map_err(|e| Error::TooFew(format!("the features have no principal components ({e:?})")))?;
+            .map_err(|e| Error::Unfit(format!("the features have no principal components ({e:?})")))?;
         let (values, vectors) = (eigen.S().column_vector(), eigen.U());
         let n_all = values.nrows();
         let largest = values[n_all - 1];
         if largest.is_nan() || largest <= 0.0 {
-            return Err(Error::TooFew("want images that differ, got the same features for all".into()));
+            return Err(Error::Unfit("want images that differ, got the same features for all".into()));
         }
         let mut components = Vec::new();
         let most = n_components.min((n / ROWS_A_COMPONENT).max(2)).min(n - 1);

@@ -60,7 +60,7 @@ impl Architecture {
     /// The backbone with published weights: `.safetensors`, or PyTorch's `.pth`/`.pt`.
     ///
     /// # Errors
-    /// [`Error::Weights`] if the file is no such file, or a tensor is missing or of another shape.
+    /// [`Error::Content`] if the file is no such file, or a tensor is missing or of another shape.
     pub fn load(self, path: &Path, device: &Device) -> Result<Backbone> {
         Ok(match self {
             Self::EfficientNetLite0 => {
@@ -105,10 +105,10 @@ impl Backbone {
 /// Refuses an input side that the backbones' strides do not divide.
 ///
 /// # Errors
-/// [`Error::TooFew`] naming the side.
+/// [`Error::Unfit`] naming the side.
 pub(crate) fn check_side(px: usize) -> Result<()> {
     if px >= 32 && px.is_multiple_of(32) {
         return Ok(());
     }
-    Err(Error::TooFew(format!("want an input side that is a multiple of 32 px and at least 32, got {px}")))
+    Err(Error::Unfit(format!("want an input side that is a multiple of 32 px and at least 32, got {px}")))
 }
