@@ -193,7 +193,7 @@ setup: ## system packages and Rust, where missing
 test: build ## format, lints, all tests
 	cargo fmt --all --check
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
-	cargo test --locked --release --workspace
+	cargo test --locked --release --workspace --lib --bins --tests
 
 ifneq ($(BUILD),)
 sources := Cargo.toml Cargo.lock $(shell find crates -name tests -prune -o -type f -print)
