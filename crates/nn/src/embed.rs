@@ -9,7 +9,6 @@ use std::path::Path;
 /// their order or on the number of threads.
 pub struct Embedder {
     backbone: Backbone,
-    architecture: Architecture,
     device: Device,
     input_px: usize,
 }
@@ -27,17 +26,7 @@ impl Embedder {
     ) -> Result<Self> {
         crate::backbone::check_side(input_px)?;
         let device = device.device();
-        Ok(Self { backbone: architecture.load(weights, &device)?, architecture, device, input_px })
-    }
-
-    /// The backbone's kind.
-    pub fn architecture(&self) -> Architecture {
-        self.architecture
-    }
-
-    /// The side of the network's input in pixels.
-    pub fn input_px(&self) -> usize {
-        self.input_px
+        Ok(Self { backbone: architecture.load(weights, &device)?, device, input_px })
     }
 
     /// The features of pictures, one vector each, in their order. `[picture][feature]`

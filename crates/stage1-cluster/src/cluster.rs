@@ -133,7 +133,8 @@ fn embed(
                     (None, _) => ledger.skip(tile.skipped.as_deref().unwrap_or("no pixels")),
                     (_, None) => ledger.skip("no label"),
                     (Some(pixels), Some(class)) => {
-                        pictures.push(Rgb::from_bands(&pixels, px)?);
+                        let picture = Rgb::from_bands(&pixels, px);
+                        pictures.push(picture.with_context(|| reader.path().display().to_string())?);
                         ids.push((tile.tile, class.clone()));
                     }
                 }

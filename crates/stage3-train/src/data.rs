@@ -67,7 +67,8 @@ pub fn read(
                     (.., None) => ledger.skip("its cluster is not in the order"),
                     (Some(pixels), Some(&cluster), Some(&level)) => {
                         ledger.ok(1);
-                        let picture = Rgb::from_bands(&pixels, px)?;
+                        let picture = Rgb::from_bands(&pixels, px);
+                        let picture = picture.with_context(|| reader.path().display().to_string())?;
                         all.push(Sample {
                             cluster,
                             level,

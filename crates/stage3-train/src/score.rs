@@ -95,7 +95,8 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Ledger> {
             .iter_mut()
             .filter_map(|tile| tile.pixels.take())
             .map(|pixels| Rgb::from_bands(&pixels, meta.tile_px as usize))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, _>>()
+            .with_context(|| args.tiles.display().to_string())?;
         let mut scores = model.scores(&pictures, &device)?.into_iter();
         for tile in &tiles {
             let scored = if tile.skipped.is_none() { scores.next() } else { None };
