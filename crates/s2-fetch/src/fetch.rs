@@ -15,7 +15,7 @@ use crate::guard::shown;
 use crate::output::write;
 use crate::proof::Promise;
 use crate::stac::Item;
-use crate::wire::{Proven, Wire};
+use crate::wire::{Limits, Proven, Wire};
 
 const FETCHES_AT_ONCE: usize = 4;
 const RUNNERS_UP_SHOWN: usize = 5;
@@ -47,6 +47,8 @@ pub(crate) struct Fetch {
     /// Collection to search, where the catalogue is an API
     #[arg(long, value_name = "ID", default_value = "sentinel-2-l2a")]
     pub collection: String,
+    #[command(flatten)]
+    pub limits: Limits,
     /// The scene: one Cloud Optimized GeoTIFF
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -65,10 +67,11 @@ pub(crate) fn run(flags: &Fetch) -> anyhow::Result<Ledger> {
     }
     let catalogue = catalogue_url(&flags.catalogue)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let wire = Wire::to(catalogue)?;
+    let wire = Wire::to(catalogue, &flags.limits)?;
     let (choice, ledger) = runtime.block_on(find(&wire, flags))?;
     let proven = runtime.block_on(fetch(&wire, flags, &choice.ranked[0]))?;
     write(flags, &choice, &proven)?;
+    proven.into_iter().for_each(Proven::discard);
     Ok(ledger)
 }
 
@@ -127,7 +130,7 @@ async fn fetch(wire: &Wire, flags: &Fetch, item: &Item) -> anyhow::Result<Vec<Pr
         })?;
         let url = item.base.join(&asset.href).with_context(|| format!("asset {wanted}: a bad address"))?;
         let promise = Promise { size: asset.size, sha256: asset.sha256.clone() };
-        wire.raster(&url, &beside(&flags.out, wanted), &promise, collection).await
+        wire.raster(&url, &beside(&flags.out, wanted), &promise, collection, None).await
     });
     stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_collect().await
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::file::Whole;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_LENGTH, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -28,7 +28,13 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const TRY_TIMEOUT: Duration = Duration::from_secs(3600);
 const MAX_REDIRECTS: usize = 5;
 const MAX_JSON_BYTES: u64 = 64 << 20;
+/// A table of items; it is read into memory.
+const MAX_TABLE_BYTES: u64 = 512 << 20;
 const MAX_FILE_BYTES: u64 = 16 << 30;
+
+mod limits;
+
+pub(crate) use limits::Limits;
 
 /// The way to a catalogue and to what it names.
 #[derive(Debug)]
@@ -38,12 +44,33 @@ pub(crate) struct Wire {
     catalogue: Url,
 }
 
-/// A file that is proven: of the promised length and hash, every block decoded.
+/// A rectangle of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// First row.
+    pub row: usize,
+    /// First column.
+    pub col: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// A file that is proven: of the promised length and hash, every block decoded; or, where a window was asked for, a file of
+/// which every block of the window is there and decodes, and nothing else may be read.
+#[allow(dead_code, reason = "plans, dry runs and window reads come with their commands")]
 #[derive(Debug)]
 pub(crate) struct Proven {
     path: PathBuf,
-    /// Its length.
+    /// The bytes that the fetch needs: of the whole file, or of the window and the header. The same in every run.
     pub n_bytes: u64,
+    /// The bytes that came over the network in this run, repetitions included, earlier runs not.
+    pub travelled_bytes: u64,
+    /// Length of the whole file.
+    pub length_bytes: u64,
+    /// The only pixels that may be read, if a window was asked for.
+    pub window: Option<Window>,
     // Holds a downloaded file until the scene is written; dropping it removes the file.
     _download: Option<Whole>,
 }
@@ -53,11 +80,16 @@ impl Proven {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Removes what was downloaded, once it is used. A result that is dropped stays on the disk for the next run.
+    pub fn discard(self) {}
 }
 
+#[allow(dead_code, reason = "plans and tables of items come with their commands")]
 impl Wire {
     /// A way that obeys the [`Guard`] of the catalogue, on redirects and name look-ups too.
-    pub fn to(catalogue: Url) -> anyhow::Result<Self> {
+    pub fn to(catalogue: Url, limits: &Limits) -> anyhow::Result<Self> {
+        let _ = limits;
         let guard = Guard::of(&catalogue);
         Self::with(catalogue, guard)
     }
@@ -98,26 +130,49 @@ impl Wire {
     pub async fn json(&self, url: &Url, body: Option<&Value>) -> anyhow::Result<Value> {
         self.guard.check(url).map_err(anyhow::Error::msg)?;
         retrying(url, || async {
-            let bytes = if url.scheme() == "file" {
-                local_json(url)?
-            } else {
-                let method = if body.is_some() { Method::POST } else { Method::GET };
-                let mut request = self.client.request(method, url.clone());
-                if let Some(body) = body {
-                    request = request.json(body);
-                }
-                let mut response = accepted(request).await?;
-                let mut bytes = Vec::new();
-                while let Some(chunk) = response.chunk().await? {
-                    bytes.extend_from_slice(&chunk);
-                    within(bytes.len() as u64, MAX_JSON_BYTES)?;
-                }
-                bytes
-            };
+            let bytes = self.once(url, body, MAX_JSON_BYTES).await?;
             serde_json::from_slice(&bytes)
                 .map_err(|e| Fault::last(format!("want JSON, found something else: {e}")))
         })
         .await
+    }
+
+    /// Reads a document of bounded length into memory.
+    ///
+    /// # Errors
+    /// Names the address and the last reason.
+    pub async fn bytes(&self, url: &Url) -> anyhow::Result<Vec<u8>> {
+        self.guard.check(url).map_err(anyhow::Error::msg)?;
+        retrying(url, || self.once(url, None, MAX_TABLE_BYTES)).await
+    }
+
+    /// The length of a file, asked for without fetching it; `None` where that cannot be told.
+    pub async fn length(&self, url: &Url, collection: &str) -> Option<u64> {
+        self.guard.check(url).ok()?;
+        if url.scheme() == "file" {
+            return std::fs::metadata(path_of(url).ok()?).ok().map(|m| m.len());
+        }
+        let signed = self.signed(url, collection).await.ok()?;
+        let response = accepted(self.client.head(signed)).await.ok()?;
+        response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    async fn once(&self, url: &Url, body: Option<&Value>, limit: u64) -> Result<Vec<u8>, Fault> {
+        if url.scheme() == "file" {
+            return local_bytes(url, limit);
+        }
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let mut request = self.client.request(method, url.clone());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let mut response = accepted(request).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            bytes.extend_from_slice(&chunk);
+            within(bytes.len() as u64, limit)?;
+        }
+        Ok(bytes)
     }
 
     /// Fetches a raster and proves it. A file on this machine is proven where it lies; one from the web lies beside `beside`, hidden, until
@@ -131,7 +186,9 @@ impl Wire {
         beside: &Path,
         promise: &Promise,
         collection: &str,
+        window: Option<[f64; 4]>,
     ) -> anyhow::Result<Proven> {
+        let _ = window;
         self.guard.check(url).map_err(anyhow::Error::msg)?;
         if url.scheme() == "file" {
             return retrying(url, || async { local_raster(url, promise).await }).await;
@@ -149,7 +206,14 @@ impl Wire {
             })
             .await?
         };
-        Ok(Proven { path: part, n_bytes, _download: Some(download) })
+        Ok(Proven {
+            path: part,
+            n_bytes,
+            travelled_bytes: n_bytes,
+            length_bytes: n_bytes,
+            window: None,
+            _download: Some(download),
+        })
     }
 
     async fn download(
@@ -243,12 +307,12 @@ fn path_of(url: &Url) -> Result<PathBuf, Fault> {
     url.to_file_path().map_err(|()| Fault::last("want the address of a file on this machine"))
 }
 
-fn local_json(url: &Url) -> Result<Vec<u8>, Fault> {
+fn local_bytes(url: &Url, limit: u64) -> Result<Vec<u8>, Fault> {
     let unreadable = |e: std::io::Error| Fault::last(format!("cannot be read: {e}"));
     let file = std::fs::File::open(path_of(url)?).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    within(bytes.len() as u64, MAX_JSON_BYTES).map_err(|fault| Fault::last(fault.text))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    within(bytes.len() as u64, limit).map_err(|fault| Fault::last(fault.text))?;
     Ok(bytes)
 }
 
@@ -263,7 +327,7 @@ async fn local_raster(url: &Url, promise: &Promise) -> Result<Proven, Fault> {
     };
     promise.check(n_bytes, &sha256).map_err(at_once)?;
     decode(path.clone()).await.map_err(at_once)?;
-    Ok(Proven { path, n_bytes, _download: None })
+    Ok(Proven { path, n_bytes, travelled_bytes: 0, length_bytes: n_bytes, window: None, _download: None })
 }
 
 #[cfg(test)]
