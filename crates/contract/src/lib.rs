@@ -20,7 +20,7 @@ pub use error::Error;
 pub use frame::{Frame, Values};
 pub use id::{GranuleId, TileId};
 pub use made::{Made, sha256_of};
-pub use rasters::{BandSpec, HEATMAP, HEATMAP_COLOUR, RASTERS, RasterSpec, SCENE};
+pub use rasters::{BandSpec, COMPOSITE_INFO, HEATMAP, HEATMAP_COLOUR, RASTERS, RasterSpec, SCENE, SCL};
 pub use spec::{Column, Kind, Spec};
 pub use table::{Record, read, tags, write};
 pub use tables::clusters::Cluster;

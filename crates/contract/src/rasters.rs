@@ -48,6 +48,30 @@ pub const SCENE: RasterSpec = RasterSpec {
     bands: &[],
 };
 
+/// The scene classification of a fetched scene, as level 2A carries it, on its own grid (20 m).
+pub const SCL: RasterSpec = RasterSpec {
+    name: "scl",
+    version: 1,
+    made_by: "s2-fetch",
+    dtypes: &["Byte"],
+    nodata: Some(0.0),
+    bands: &[BandSpec { name: "scl", unit: "code", range: 0.0..=11.0 }],
+};
+
+/// Where the pixels of a composite come from. `scene` is 1 + place in the table of scenes; 0 where there is no data, or where several scenes are
+/// combined. A pixel with no clear scene that has data is taken from the best scene with data: `clear_scenes` is 0 and `scene` is not.
+pub const COMPOSITE_INFO: RasterSpec = RasterSpec {
+    name: "composite-info",
+    version: 1,
+    made_by: "s2-fetch",
+    dtypes: &["Byte"],
+    nodata: None,
+    bands: &[
+        BandSpec { name: "clear_scenes", unit: "count", range: 0.0..=32.0 },
+        BandSpec { name: "scene", unit: "code", range: 0.0..=32.0 },
+    ],
+};
+
 /// The heat map of a region.
 pub const HEATMAP: RasterSpec = RasterSpec {
     name: "heatmap",
@@ -72,4 +96,4 @@ pub const HEATMAP_COLOUR: RasterSpec = RasterSpec {
 };
 
 /// All rasters, for tests and documentation.
-pub const RASTERS: &[&RasterSpec] = &[&SCENE, &HEATMAP, &HEATMAP_COLOUR];
+pub const RASTERS: &[&RasterSpec] = &[&SCENE, &SCL, &COMPOSITE_INFO, &HEATMAP, &HEATMAP_COLOUR];

@@ -74,21 +74,62 @@ pub fn write_cog<T: Pixel>(
     canvas.write_cog(path, options)
 }
 
-/// An output raster in memory, filled window by window and band by band, so that a caller need not hold all bands beside it.
+/// An output raster in the making, filled window by window and band by band.
+///
+/// [`Canvas::new`] keeps it in memory; [`Canvas::beside`] keeps it in a hidden file, so that memory does not grow with the raster.
 #[derive(Debug)]
 pub struct Canvas<T> {
     grid: Grid,
     n_bands: usize,
     dataset: Dataset,
+    // Removed after the dataset is closed: fields are dropped in this order.
+    scratch: Option<Whole>,
+    lost_before: usize,
     pixel: std::marker::PhantomData<T>,
 }
 
 impl<T: Pixel> Canvas<T> {
-    /// An empty canvas (zeros) of `n_bands` bands.
+    /// An empty canvas (zeros) of `n_bands` bands, in memory.
     ///
     /// # Errors
     /// [`Error::Shape`] where the grid or the number of bands is nothing that can be held.
     pub fn new(grid: &Grid, n_bands: usize) -> Result<Self> {
+        Self::made("MEM", Path::new(""), &[], grid, n_bands)
+    }
+
+    /// An empty canvas in a hidden, unpacked file beside `path`, the output to be: it takes the pixels' size on the disk and a third for the
+    /// overviews. It goes with the canvas; what a killed process leaves is taken over by the next one that makes the same output.
+    ///
+    /// # Errors
+    /// As [`Canvas::new`], and [`Error::Write`] where the file cannot be made.
+    pub fn beside(path: &Path, grid: &Grid, n_bands: usize) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let refuse = |found: String| Error::Write { path: path.to_owned(), found };
+        let scratch = Whole::begin(&path.with_file_name(format!("{name}.pixels")))
+            .map_err(|e| refuse(e.to_string()))?;
+        let side = BLOCK_PX.to_string();
+        // Bands apart, so that a caller may fill one after the other; sparse, so that no zeros are written before the pixels.
+        let layout = [
+            ("TILED", "YES"),
+            ("BLOCKXSIZE", side.as_str()),
+            ("BLOCKYSIZE", side.as_str()),
+            ("INTERLEAVE", "BAND"),
+            ("BIGTIFF", "YES"),
+            ("SPARSE_OK", "TRUE"),
+            ("PHOTOMETRIC", if T::DTYPE == Dtype::U8 && n_bands == 3 { "RGB" } else { "MINISBLACK" }),
+            ("ALPHA", "NO"),
+        ];
+        let canvas = Self::made("GTiff", scratch.part(), &layout, grid, n_bands)?;
+        Ok(Self { scratch: Some(scratch), ..canvas })
+    }
+
+    fn made(
+        driver: &str,
+        place: &Path,
+        layout: &[(&str, &str)],
+        grid: &Grid,
+        n_bands: usize,
+    ) -> Result<Self> {
         crate::set_up();
         let refuse = |found: String| Error::Shape {
             wanted: "a grid with pixels, at least one band and a coordinate system".to_owned(),
@@ -97,9 +138,20 @@ impl<T: Pixel> Canvas<T> {
         if grid.is_empty() || n_bands == 0 {
             return Err(refuse(format!("{n_bands} bands of {} x {} pixels", grid.height, grid.width)));
         }
+        let lost_before = lost_writes::count();
         let make = || -> gdal::errors::Result<Dataset> {
-            let driver = DriverManager::get_driver_by_name("MEM")?;
-            let mut dataset = driver.create_with_band_type::<T, _>("", grid.width, grid.height, n_bands)?;
+            let driver = DriverManager::get_driver_by_name(driver)?;
+            let mut creation = CslStringList::new();
+            for (key, value) in layout {
+                creation.set_name_value(key, value)?;
+            }
+            let mut dataset = driver.create_with_band_type_with_options::<T, _>(
+                place,
+                grid.width,
+                grid.height,
+                n_bands,
+                &creation,
+            )?;
             dataset.set_geo_transform(&grid.transform.to_gdal())?;
             dataset.set_spatial_ref(&SpatialRef::from_wkt(grid.crs.wkt())?)?;
             Ok(dataset)
@@ -108,6 +160,8 @@ impl<T: Pixel> Canvas<T> {
             grid: grid.clone(),
             n_bands,
             dataset: make().map_err(|e| refuse(said(e)))?,
+            scratch: None,
+            lost_before,
             pixel: std::marker::PhantomData,
         })
     }
@@ -153,9 +207,12 @@ impl<T: Pixel> Canvas<T> {
         }
         let mut buffer = Buffer::new((width, height), pixels.to_vec());
         let mut target = self.dataset.rasterband(band).map_err(|_| self.no_band(band))?;
-        target
-            .write((col as isize, row as isize), (width, height), &mut buffer)
-            .map_err(|e| Error::Shape { wanted: format!("to hold band {band}"), found: said(e) })
+        target.write((col as isize, row as isize), (width, height), &mut buffer).map_err(|e| {
+            match &self.scratch {
+                Some(scratch) => Error::Write { path: scratch.part().to_owned(), found: said(e) },
+                None => Error::Shape { wanted: format!("to hold band {band}"), found: said(e) },
+            }
+        })
     }
 
     /// Writes the canvas as one Cloud Optimized GeoTIFF, whole or not at all.
@@ -172,10 +229,9 @@ impl<T: Pixel> Canvas<T> {
         let refuse = |found: String| Error::Write { path: path.to_owned(), found };
         self.describe(options).map_err(|e| refuse(said(e)))?;
         let whole = Whole::begin(path).map_err(|e| refuse(e.to_string()))?;
-        let lost_before = lost_writes::count();
         self.add_overviews(options.overviews).map_err(|e| refuse(said(e)))?;
         self.copy_to(whole.part(), options).map_err(|e| refuse(said(e)))?;
-        if let Some(lost) = lost_writes::since(lost_before) {
+        if let Some(lost) = lost_writes::since(self.lost_before) {
             return Err(refuse(lost));
         }
         whole.commit().map_err(|e| refuse(e.to_string()))
@@ -200,7 +256,7 @@ impl<T: Pixel> Canvas<T> {
         Ok(())
     }
 
-    /// Overviews are made in memory: GDAL would make them in files beside the output, which a killed process leaves behind.
+    /// Overviews are made in the canvas: GDAL would make them in files beside the output, which a killed process leaves behind.
     fn add_overviews(&mut self, kind: Overviews) -> gdal::errors::Result<()> {
         let levels = self.overview_levels(kind);
         if levels.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! A [`Grid`] says where pixels lie and holds none of them. A [`Source`] reads a file that this crate is willing to trust: a GeoTIFF,
 //! a JPEG 2000 or a PNG with a coordinate system, north up, of bounded size; never a VRT, which can name other files. A [`Canvas`]
-//! holds the bands of one output in memory and writes them as a COG, the same bytes for any number of threads.
+//! holds the bands of one output, in memory or in a hidden file beside it, and writes them as a COG, the same bytes for any number of threads.
 //!
 //! Height comes before width, row before column, `x` is east or longitude and `y` is north or latitude, whatever the authority's axis order.
 //! Nothing here resamples: two grids combine only where they agree to a whole pixel.
@@ -19,6 +19,7 @@ mod grid;
 mod lost_writes;
 mod pixel;
 mod source;
+mod window;
 
 pub use cog::{BandOut, Canvas, CogOptions, Overviews, write_cog};
 pub use crs::{Crs, bounds_deg, transform_points};
@@ -26,13 +27,14 @@ pub use error::{Error, Result};
 pub use grid::{Affine, Bounds, Grid};
 pub use pixel::{Dtype, Pixel};
 pub use source::{MAX_WINDOW_BYTES, Source};
+pub use window::Window;
 
 use std::sync::Once;
 
 use gdal::errors::CplErrType;
 
-/// Memory for decoded blocks: a row of blocks of the largest scenes fits many times.
-const CACHE_MB: &str = "256";
+/// Memory for decoded blocks: a row of blocks of a scene of four bands fits, and a program of constant memory stays small.
+const CACHE_MB: &str = "64";
 
 /// Sets GDAL up once: no sidecar files, no chatter on stderr (every message returns as an [`Error`]), damaged JPEG
 /// blocks are errors, blocks are packed by all threads, few decoded ones are kept.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use raster::{
-    Affine, BandOut, Canvas, CogOptions, Crs, Dtype, Error, Grid, Overviews, Source, bounds_deg,
-    transform_points, write_cog,
+    Affine, BandOut, Canvas, CogOptions, Crs, Dtype, Error, Grid, Overviews, Pixel, Source, Window,
+    bounds_deg, transform_points, write_cog,
 };
 
 fn utm(height: usize, width: usize) -> Grid {
@@ -167,6 +167,60 @@ fn a_canvas_filled_by_windows_equals_one_filled_at_once() {
     }
     canvas.write_cog(&by_rows, &CogOptions::default()).unwrap();
     assert_eq!(fs::read(at_once).unwrap(), fs::read(by_rows).unwrap());
+}
+
+#[test]
+fn a_canvas_in_a_hidden_file_makes_the_same_raster_as_one_in_memory_for_any_number_of_threads() {
+    for n_bands in [1, 3, 4] {
+        memory_and_disk::<u8>(n_bands, |v| v as u8);
+        memory_and_disk::<u16>(n_bands, |v| v);
+    }
+}
+
+fn memory_and_disk<T: Pixel + PartialEq>(n_bands: usize, pixel: impl Fn(u16) -> T) {
+    let folder = tempfile::tempdir().unwrap();
+    let [memory, disk, one_thread] = ["a.tif", "b.tif", "c.tif"].map(|name| folder.path().join(name));
+    let (grid, pixels): (_, Vec<T>) = (utm(1300, 1100), ramp(1300, 1100).into_iter().map(pixel).collect());
+    let tags = vec![("item".to_owned(), "made".to_owned())];
+    let options = CogOptions { nodata: Some(0.0), tags, ..CogOptions::default() };
+    let write = |mut canvas: Canvas<T>, path| {
+        for band in 1..=n_bands {
+            canvas.name(band, &format!("B{band}"), "dn").unwrap();
+            for tile in Window::of(&grid).tiles(400) {
+                let rows = tile.row..tile.row + tile.height;
+                let part: Vec<T> =
+                    rows.flat_map(|r| pixels[r * 1100 + tile.col..][..tile.width].to_vec()).collect();
+                canvas.put(band, tile.row, tile.col, tile.height, tile.width, &part).unwrap();
+            }
+        }
+        canvas.write_cog(path, &options).unwrap();
+    };
+    write(Canvas::new(&grid, n_bands).unwrap(), &memory);
+    write(Canvas::beside(&disk, &grid, n_bands).unwrap(), &disk);
+    gdal::config::set_thread_local_config_option("GDAL_NUM_THREADS", "1").unwrap();
+    write(Canvas::beside(&one_thread, &grid, n_bands).unwrap(), &one_thread);
+    gdal::config::clear_thread_local_config_option("GDAL_NUM_THREADS").unwrap();
+    assert!(fs::read(&disk).unwrap() == fs::read(&one_thread).unwrap(), "{n_bands} bands of {}", T::DTYPE);
+    let [a, b] = [&memory, &disk].map(|path| Source::open(path).unwrap());
+    assert_eq!((a.grid(), a.band_names(), a.nodata()), (b.grid(), b.band_names(), b.nodata()));
+    assert_eq!(b.tag("", "item").as_deref(), Some("made"));
+    for band in 1..=n_bands {
+        assert!(a.read_band::<T>(band).unwrap() == pixels && b.read_band::<T>(band).unwrap() == pixels);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is left");
+}
+
+#[test]
+fn what_a_killed_process_left_beside_an_output_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scene.tif");
+    write_ramp(&path, 40, 30);
+    fs::rename(&path, folder.path().join(".scene.tif.pixels.part")).unwrap();
+    fs::write(folder.path().join(".scene.tif.part"), "a part").unwrap();
+    let canvas = Canvas::<u8>::beside(&path, &utm(9, 9), 1).unwrap();
+    canvas.write_cog(&path, &CogOptions::default()).unwrap();
+    assert_eq!(Source::open(&path).unwrap().read_band::<u8>(1).unwrap(), [0; 81]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]

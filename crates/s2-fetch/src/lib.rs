@@ -12,12 +12,16 @@
 
 mod catalogue;
 mod choose;
+mod cover;
 mod fault;
 mod fetch;
 mod flags;
 mod guard;
 mod output;
 mod proof;
+// The choice calls it.
+#[allow(dead_code)]
+mod scl;
 mod sign;
 mod stac;
 mod stack;
