@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::file::Whole;
+use raster::Window;
 use reqwest::header::{CONTENT_LENGTH, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
@@ -42,19 +43,6 @@ pub(crate) struct Wire {
     client: Client,
     guard: Guard,
     catalogue: Url,
-}
-
-/// A rectangle of pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
-    /// First row.
-    pub row: usize,
-    /// First column.
-    pub col: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
 }
 
 /// A file that is proven: of the promised length and hash, every block decoded; or, where a window was asked for, a file of
