@@ -95,8 +95,7 @@ async fn search_api(
     for (property, value) in [("s2:mgrs_tile", padded.clone()), ("grid:code", format!("MGRS-{padded}"))] {
         let mut question = Map::new();
         question.insert("collections".into(), json!([collection]));
-        question
-            .insert("datetime".into(), json!(format!("{}T00:00:00Z/{}T23:59:59Z", wanted.from, wanted.to)));
+        question.insert("datetime".into(), json!(span(wanted)));
         question.insert("limit".into(), json!(ITEMS_A_PAGE));
         question.insert("query".into(), json!({property: {"eq": value}}));
         let items = pages(wire, search, question).await?;
@@ -105,6 +104,13 @@ async fn search_api(
         }
     }
     Ok(Vec::new())
+}
+
+/// From the first of all days to the last; the choice looks at each range.
+fn span(wanted: &Wanted) -> String {
+    let first = wanted.periods.iter().map(|p| p.from.as_str()).min().unwrap_or("..");
+    let last = wanted.periods.iter().map(|p| p.to.as_str()).max().unwrap_or("..");
+    format!("{first}T00:00:00Z/{last}T23:59:59Z")
 }
 
 async fn pages(wire: &Wire, search: &Search, question: Map<String, Value>) -> anyhow::Result<Vec<Item>> {

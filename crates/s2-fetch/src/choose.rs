@@ -3,6 +3,10 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
+use geo::MultiPolygon;
+
+use crate::area::share_inside;
+use crate::flags::{Months, Period};
 use crate::stac::{Item, granule_key};
 
 /// The rule, as it is printed.
@@ -14,18 +18,20 @@ pub(crate) const RULE: &str = "most valid pixels (whole percent), then least clo
 pub(crate) struct Wanted {
     /// The granule in any spelling.
     pub granule: String,
-    /// First day, `2020-01-01`.
-    pub from: String,
-    /// Last day.
-    pub to: String,
+    /// Ranges of days, one at least.
+    pub periods: Vec<Period>,
+    /// Months of the year, all where not said.
+    pub months: Option<Months>,
     /// More cloud than this is out. A scene of unknown cloud stays in.
     pub max_cloud_share: f64,
     /// One scene by its id.
     pub item: Option<String>,
+    /// The part of the granule that matters, in degrees: valid pixels are judged inside it.
+    pub area: Option<MultiPolygon>,
 }
 
 /// The candidates in order, the scene to fetch first, and how many fell out for each reason.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Choice {
     /// Candidates, best first; empty if there is none.
     pub ranked: Vec<Item>,
@@ -47,7 +53,12 @@ pub(crate) fn choose(items: Vec<Item>, wanted: &Wanted) -> Choice {
     let granule = granule_key(&wanted.granule);
     let items = keep(items, "another granule", &|i| i.granule.as_ref() == Some(&granule));
     let items = keep(items, "another item", &|i| wanted.item.as_ref().is_none_or(|id| *id == i.id));
-    let items = keep(items, "outside the dates", &|i| in_dates(i, &wanted.from, &wanted.to));
+    let items = keep(items, "outside the dates", &|i| wanted.periods.iter().any(|p| in_period(i, p)));
+    let items =
+        keep(items, "outside the months", &|i| wanted.months.as_ref().is_none_or(|m| in_months(i, m)));
+    let items = within(items, wanted.area.as_ref());
+    let beside = |i: &Item| wanted.area.is_some() && i.valid_share == Some(0.0);
+    let items = keep(items, "no data in the area", &|i| !beside(i));
     let cloud = |i: &Item| i.cloud_share.is_none_or(|share| share <= wanted.max_cloud_share);
     let items = keep(items, "too much cloud", &cloud);
     let before = items.len();
@@ -59,13 +70,32 @@ pub(crate) fn choose(items: Vec<Item>, wanted: &Wanted) -> Choice {
     Choice { ranked, skipped }
 }
 
-/// Whether sensing and the range of days have a day in common.
-fn in_dates(item: &Item, from: &str, to: &str) -> bool {
-    let day = |text: &Option<String>| text.as_deref().and_then(|t| t.get(..10)).map(str::to_owned);
-    match (day(&item.sensed_from), day(&item.sensed_to)) {
-        (Some(first), Some(last)) => first.as_str() <= to && last.as_str() >= from,
-        _ => false,
+/// Judges valid pixels by the share of the area that a scene's footprint covers.
+fn within(mut items: Vec<Item>, area: Option<&MultiPolygon>) -> Vec<Item> {
+    let Some(area) = area else { return items };
+    for item in &mut items {
+        if let Some(footprint) = &item.footprint {
+            item.valid_share = Some(share_inside(area, footprint));
+        }
     }
+    items
+}
+
+/// Whether sensing and the range of days have a day in common.
+fn in_period(item: &Item, period: &Period) -> bool {
+    match days(item) {
+        Some((first, last)) => first <= period.to.as_str() && last >= period.from.as_str(),
+        None => false,
+    }
+}
+
+fn in_months(item: &Item, months: &Months) -> bool {
+    days(item).is_some_and(|(first, last)| months.meet(first, last))
+}
+
+/// First and last day of sensing.
+fn days(item: &Item) -> Option<(&str, &str)> {
+    Some((item.sensed_from.as_deref()?.get(..10)?, item.sensed_to.as_deref()?.get(..10)?))
 }
 
 fn newest_processings(items: Vec<Item>) -> Vec<Item> {
@@ -84,7 +114,7 @@ fn newest_processings(items: Vec<Item>) -> Vec<Item> {
 }
 
 /// The better scene first. A share that the catalogue does not state comes after every share that it states.
-fn better(a: &Item, b: &Item) -> Ordering {
+pub(crate) fn better(a: &Item, b: &Item) -> Ordering {
     let percent = |i: &Item| Reverse(i.valid_share.map(|share| (share * 100.0).round() as i64));
     let cloud = |a: Option<f64>, b: Option<f64>| match (a, b) {
         (Some(a), Some(b)) => a.total_cmp(&b),
@@ -112,8 +142,9 @@ mod tests {
     }
 
     fn wanted() -> Wanted {
-        let (from, to) = ("2020-01-01".into(), "2024-12-31".into());
-        Wanted { granule: "T48RVV".into(), from, to, max_cloud_share: 1.0, item: None }
+        let periods = vec![Period { from: "2020-01-01".into(), to: "2024-12-31".into() }];
+        let granule = "T48RVV".into();
+        Wanted { granule, periods, months: None, max_cloud_share: 1.0, item: None, area: None }
     }
 
     fn order(items: Vec<Item>, wanted: &Wanted) -> Vec<String> {

@@ -10,15 +10,18 @@
 //!
 //! Left out: composites of several scenes, resumed downloads, resampling of 20 m and 60 m bands onto 10 m.
 
+mod area;
 mod catalogue;
 mod choose;
 mod cover;
 mod fault;
 mod fetch;
+mod find;
 mod flags;
 mod guard;
 mod output;
 mod proof;
+mod question;
 // The choice calls it.
 #[allow(dead_code)]
 mod scl;

@@ -16,7 +16,7 @@ use crate::wire::Proven;
 pub(crate) fn write(flags: &Fetch, choice: &Choice, proven: &[Proven]) -> anyhow::Result<()> {
     let item = &choice.ranked[0];
     let mut pieces = Vec::new();
-    for (wanted, file) in flags.assets.iter().zip(proven) {
+    for (wanted, file) in flags.question.assets.iter().zip(proven) {
         let (_, asset) = item.asset(wanted).context("an asset vanished")?;
         pieces.push(Piece { wanted, asset, source: Source::open(file.path())? });
     }
@@ -36,14 +36,8 @@ pub(crate) fn write(flags: &Fetch, choice: &Choice, proven: &[Proven]) -> anyhow
 }
 
 fn made(flags: &Fetch) -> Made {
-    Made::by("s2-fetch")
-        .flag("granule", flags.granule.as_str())
-        .flag("assets", &flags.assets)
-        .flag("from", &flags.from)
-        .flag("to", &flags.to)
-        .flag("max-cloud-share", flags.max_cloud_share)
-        .flag("item", &flags.item)
-        .flag("collection", &flags.collection)
+    let made = Made::by("s2-fetch").flag("granule", flags.granule.as_str());
+    flags.question.made(made).flag("item", &flags.item)
 }
 
 fn tags(flags: &Fetch, item: &Item, offset_dn: f64) -> Vec<(String, String)> {
@@ -65,8 +59,12 @@ fn scenes(flags: &Fetch, choice: &Choice, offset_dn: f64, n_bytes: u64) -> anyho
     let sha256 = contract::sha256_of(&flags.out)?;
     let row = |(place, item): (usize, &Item)| {
         let chosen = place == 0;
-        let source: Vec<_> =
-            flags.assets.iter().filter_map(|wanted| Some(source_of(&item.asset(wanted)?.1.href))).collect();
+        let source: Vec<_> = flags
+            .question
+            .assets
+            .iter()
+            .filter_map(|wanted| Some(source_of(&item.asset(wanted)?.1.href)))
+            .collect();
         Scene {
             granule: flags.granule.clone(),
             item: item.id.clone(),

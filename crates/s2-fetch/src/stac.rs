@@ -1,11 +1,14 @@
 //! STAC items as two providers and static catalogues write them, reduced to what the choice of a scene needs.
 //!
-//! Left out: geometry, roles, and every property that no decision rests on.
+//! Left out: roles, and every property that no decision rests on.
 
 use std::collections::BTreeMap;
 
+use geo::MultiPolygon;
 use serde_json::Value;
 use url::Url;
+
+use crate::area;
 
 /// A scene in a catalogue.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub(crate) struct Item {
     pub cloud_share: Option<f64>,
     /// Share of pixels with data.
     pub valid_share: Option<f64>,
+    /// Where the scene has data, as the catalogue draws it, in degrees.
+    pub footprint: Option<MultiPolygon>,
     /// The files, by key.
     pub assets: BTreeMap<String, Asset>,
     /// Where the item was read, for relative addresses.
@@ -79,6 +84,7 @@ impl Item {
             offset_applied: properties.get("earthsearch:boa_offset_applied") == Some(&Value::Bool(true)),
             cloud_share: percent("eo:cloud_cover"),
             valid_share: percent("s2:nodata_pixel_percentage").map(|empty| 1.0 - empty),
+            footprint: value.get("geometry").and_then(area::footprint),
             assets: assets
                 .into_iter()
                 .flatten()
@@ -100,10 +106,12 @@ impl Item {
     /// The asset asked for by key, by the provider's other name for the band, or by the one band that it holds.
     pub fn asset(&self, wanted: &str) -> Option<(&str, &Asset)> {
         let by_key = |key: &str| self.assets.get_key_value(key).map(|(k, a)| (k.as_str(), a));
-        by_key(wanted).or_else(|| common_name(wanted).and_then(by_key)).or_else(|| {
-            let holds = |a: &Asset| a.bands.len() == 1 && a.bands[0] == wanted;
-            self.assets.iter().find(|(_, a)| holds(a)).map(|(k, a)| (k.as_str(), a))
-        })
+        by_key(wanted)
+            .or_else(|| common_name(wanted).or_else(|| other_name(wanted)).and_then(by_key))
+            .or_else(|| {
+                let holds = |a: &Asset| a.bands.len() == 1 && a.bands[0] == wanted;
+                self.assets.iter().find(|(_, a)| holds(a)).map(|(k, a)| (k.as_str(), a))
+            })
     }
 }
 
@@ -155,6 +163,16 @@ fn common_name(band: &str) -> Option<&'static str> {
         "B09" => "nir09",
         "B11" => "swir16",
         "B12" => "swir22",
+        _ => return None,
+    })
+}
+
+/// The name that Earth Search gives a file that is no band.
+fn other_name(asset: &str) -> Option<&'static str> {
+    Some(match asset {
+        "SCL" => "scl",
+        "AOT" => "aot",
+        "WVP" => "wvp",
         _ => return None,
     })
 }

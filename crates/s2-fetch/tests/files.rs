@@ -89,7 +89,7 @@ fn a_granule_without_scenes_is_one_clear_line_and_old_outputs_stay() {
     let root = catalogue(dir.path(), &[item("early", "2019-01-01", 1.0, json!({}))]);
     let out = dir.path().join("T48RVV.tif");
     fs::write(&out, "old").unwrap();
-    let line = refused(fetch(root.to_str().unwrap(), &out, &BANDS));
+    let line = refused_with(3, fetch(root.to_str().unwrap(), &out, &BANDS));
     assert!(
         line.contains("want a scene of granule T48RVV") && line.contains("1 outside the dates"),
         "{line}"

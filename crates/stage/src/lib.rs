@@ -4,9 +4,11 @@
 //! `run(args: Args) -> anyhow::Result<Ledger>` and `Args` derives `clap::Args`.
 //! This crate leaves out what a stage computes and where its files lie.
 
+mod failure;
 mod ledger;
 mod progress;
 
+pub use failure::{NOTHING_FITS, TRY_LATER, WRONG_FLAGS, coded, with_code};
 pub use ledger::{Ledger, Report};
 pub use progress::Progress;
 
@@ -38,7 +40,7 @@ struct Cli<A: clap::Args> {
 }
 
 /// Parses the flags, runs the stage, balances its ledger, and gives the exit code: 0 for success, 1 for a failure with
-/// one line on standard error. Wrong flags end the program with 2, as `clap` does.
+/// one line on standard error, another one for a failure that [`with_code`] marks. Wrong flags end the program with 2, as `clap` does.
 pub fn main<A: clap::Args>(run: impl FnOnce(A) -> anyhow::Result<Ledger>) -> ExitCode {
     let name = program_name();
     let matches = Cli::<A>::command().display_name(name.clone()).bin_name(name.clone()).get_matches();
@@ -62,7 +64,7 @@ pub fn main<A: clap::Args>(run: impl FnOnce(A) -> anyhow::Result<Ledger>) -> Exi
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: error: {}", one_line(&error));
-            ExitCode::FAILURE
+            failure::exit_code(&error)
         }
     }
 }

@@ -101,8 +101,13 @@ pub fn ok(output: Output) {
 
 /// The failure's one line; the exit code must be 1.
 pub fn refused(output: Output) -> String {
+    refused_with(1, output)
+}
+
+/// The failure's one line; the exit code must be this one: 3 where no scene fits, 4 where the network gave up.
+pub fn refused_with(code: i32, output: Output) -> String {
     let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(code), "{text}");
     let errors: Vec<_> = text.lines().filter(|l| l.contains("s2-fetch: error:")).collect();
     assert_eq!(errors.len(), 1, "{text}");
     errors[0].to_owned()
