@@ -191,9 +191,10 @@ setup: ## system packages and Rust, where missing
 	@scripts/install
 
 test: build ## format, lints, all tests
+	scripts/install --test
 	cargo fmt --all --check
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
-	cargo test --locked --release --workspace --lib --bins --tests
+	servers=$$(scripts/test-servers) && TEST_SERVERS=$$servers cargo test --locked --release --workspace --lib --bins --tests
 
 ifneq ($(BUILD),)
 sources := Cargo.toml Cargo.lock $(shell find crates -name tests -prune -o -type f -print)

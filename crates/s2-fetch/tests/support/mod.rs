@@ -1,14 +1,19 @@
-//! Small scenes, catalogues over them, and a server on loopback that can misbehave.
-#![allow(dead_code)]
+//! Small scenes, catalogues over them, and servers on loopback: our own that can misbehave, and those that nobody here wrote.
+#![allow(dead_code, unused_imports)]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+mod chance;
+mod peers;
+mod server;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex};
 
 use raster::{Affine, BandOut, CogOptions, Crs, Grid, write_cog};
 use serde_json::{Value, json};
+
+pub use chance::Chance;
+pub use peers::{Peer, azurite, moto, nginx, rustac, tell, test_servers};
+pub use server::{Reply, Request, Server};
 
 pub const HEIGHT: usize = 40;
 pub const WIDTH: usize = 30;
@@ -72,6 +77,11 @@ pub fn catalogue(folder: &Path, items: &[Value]) -> PathBuf {
 }
 
 pub fn fetch(catalogue: &str, out: &Path, more: &[&str]) -> Output {
+    fetching(catalogue, out, more).output().unwrap()
+}
+
+/// The command of [`fetch`], to be given an environment or killed.
+pub fn fetching(catalogue: &str, out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s2-fetch"));
     command.args([
         "fetch",
@@ -88,7 +98,7 @@ pub fn fetch(catalogue: &str, out: &Path, more: &[&str]) -> Output {
     for proxy in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(proxy);
     }
-    command.output().unwrap()
+    command
 }
 
 pub fn stderr(output: &Output) -> String {
@@ -111,101 +121,4 @@ pub fn refused_with(code: i32, output: Output) -> String {
     let errors: Vec<_> = text.lines().filter(|l| l.contains("s2-fetch: error:")).collect();
     assert_eq!(errors.len(), 1, "{text}");
     errors[0].to_owned()
-}
-
-/// What the server saw: method, path with query, body.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub body: String,
-}
-
-/// What the server says.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-    /// Close the connection after this many bytes of the body.
-    pub cut: Option<usize>,
-}
-
-impl Reply {
-    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.into(), cut: None }
-    }
-
-    pub fn status(status: u16, headers: &[(&str, &str)]) -> Self {
-        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Self { status, headers, body: Vec::new(), cut: None }
-    }
-
-    pub fn cut(self, n: usize) -> Self {
-        Self { cut: Some(n), ..self }
-    }
-}
-
-/// A server that answers each request by a function of it and of how many came before it with the same path.
-pub struct Server {
-    pub address: String,
-    pub seen: Arc<Mutex<Vec<Request>>>,
-}
-
-impl Server {
-    pub fn start(answer: impl Fn(&Request, usize) -> Reply + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::<Request>::new()));
-        let log = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { continue };
-                let Some(request) = read_request(&mut stream) else { continue };
-                let mut log = log.lock().unwrap();
-                let before = log.iter().filter(|r| r.path == request.path).count();
-                log.push(request.clone());
-                drop(log);
-                let _ = send(&mut stream, &answer(&request, before));
-            }
-        });
-        Self { address, seen }
-    }
-
-    pub fn n_requests(&self, path: &str) -> usize {
-        self.seen.lock().unwrap().iter().filter(|r| r.path.split('?').next() == Some(path)).count()
-    }
-}
-
-fn read_request(stream: &mut TcpStream) -> Option<Request> {
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
-        bytes.extend_from_slice(&buffer[..n]);
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|l| {
-            let (key, value) = l.split_once(':')?;
-            key.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
-        if body.len() >= length.unwrap_or(0) {
-            let mut words = head.split_whitespace();
-            let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-            return Some(Request { method, path, body: body.to_owned() });
-        }
-    }
-}
-
-fn send(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
-    let mut head = format!(
-        "HTTP/1.1 {} x\r\nconnection: close\r\ncontent-length: {}\r\n",
-        reply.status,
-        reply.body.len()
-    );
-    for (key, value) in &reply.headers {
-        head.push_str(&format!("{key}: {value}\r\n"));
-    }
-    stream.write_all(format!("{head}\r\n").as_bytes())?;
-    stream.write_all(&reply.body[..reply.cut.unwrap_or(reply.body.len())])
 }
