@@ -44,6 +44,16 @@ pub fn write_visual(path: &Path) {
     write_cog(path, &grid(), &bands, &CogOptions::default()).unwrap();
 }
 
+/// A square band of noise, so that the file is as long as its pixels; numbers from 1001.
+pub fn write_noise(path: &Path, side_px: usize, seed: u64) -> Vec<u16> {
+    let mut chance = Chance(seed);
+    let pixels: Vec<u16> = (0..side_px * side_px).map(|_| 1001 + chance.below(20_000) as u16).collect();
+    let band = BandOut { name: "", unit: "dn", pixels: &pixels };
+    write_cog(path, &Grid { height: side_px, width: side_px, ..grid() }, &[band], &CogOptions::default())
+        .unwrap();
+    pixels
+}
+
 /// An asset with its length and hash.
 pub fn asset(href: &str, file: &Path) -> Value {
     json!({
@@ -74,6 +84,14 @@ pub fn catalogue(folder: &Path, items: &[Value]) -> PathBuf {
     let text = json!({"type": "Catalog", "stac_version": "1.0.0", "id": "test", "description": "test", "links": links});
     std::fs::write(&root, text.to_string()).unwrap();
     root
+}
+
+/// A catalogue in a folder of its own over one file as band B04.
+pub fn catalogue_of(dir: &Path, name: &str, href: &str, file: &Path) -> String {
+    let folder = dir.join(name);
+    std::fs::create_dir(&folder).unwrap();
+    let assets = json!({"B04": asset(href, file)});
+    catalogue(&folder, &[item(name, "2022-01-01", 1.0, assets)]).to_str().unwrap().to_owned()
 }
 
 pub fn fetch(catalogue: &str, out: &Path, more: &[&str]) -> Output {
