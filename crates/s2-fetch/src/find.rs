@@ -15,7 +15,7 @@ use crate::wire::Wire;
 
 const RUNNERS_UP_SHOWN: usize = 5;
 
-/// Finds and ranks the scenes of a granule.
+/// Finds and ranks the scenes of a granule, of which the best `n_used` will be fetched.
 ///
 /// # Errors
 /// If the catalogue cannot be read, or has no scene that fits: then with the exit code of that.
@@ -25,6 +25,7 @@ pub(crate) async fn find(
     question: &Question,
     item: Option<&str>,
     area: Option<&MultiPolygon>,
+    n_used: usize,
 ) -> anyhow::Result<(Choice, Ledger)> {
     let wanted = Wanted {
         granule: granule.to_string(),
@@ -41,7 +42,7 @@ pub(crate) async fn find(
     if choice.ranked.is_empty() {
         return Err(none(wire, &wanted, &choice));
     }
-    Ok((choice.clone(), ledger(&choice, n_items, 1)))
+    Ok((choice.clone(), ledger(&choice, n_items, n_used)))
 }
 
 /// Counts what became of the catalogue's items when the best `n_used` are fetched.

@@ -13,6 +13,7 @@
 mod area;
 mod catalogue;
 mod choose;
+mod compose;
 mod cover;
 mod fault;
 mod fetch;
@@ -20,8 +21,10 @@ mod find;
 mod flags;
 mod guard;
 mod output;
+mod paint;
 mod proof;
 mod question;
+mod radiometry;
 // The choice calls it.
 #[allow(dead_code)]
 mod scl;

@@ -1,17 +1,38 @@
-//! One raster from the files of a scene: bands in the order asked for, the offset of newer processings taken off.
+//! One scene's files as one raster: bands in the order asked for, the offset of newer processings taken off, read tile by tile.
 
-use anyhow::{bail, ensure};
-use raster::{Canvas, Dtype, Grid, Pixel, Source};
+use std::path::PathBuf;
 
+use anyhow::{Context, bail, ensure};
+use contract::SCL;
+use raster::{Dtype, Grid, Pixel, Source, Window};
+
+use crate::radiometry::{Darkness, Radiometry, radiometry, without_offset};
+use crate::scl;
 use crate::stac::{Asset, Item, is_reflectance};
+use crate::wire::Proven;
 
-/// The first processing baseline whose digital numbers carry an offset.
-const FIRST_BASELINE_WITH_OFFSET: (u32, u32) = (4, 0);
+/// A proven file of a scene.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    path: PathBuf,
+    /// The only pixels that may be read.
+    window: Option<Window>,
+}
 
-/// That offset, in digital numbers.
-const BASELINE_OFFSET_DN: f64 = 1000.0;
+impl File {
+    /// Of what was fetched.
+    pub fn of(proven: &Proven) -> Self {
+        Self { path: proven.path().to_owned(), window: proven.window }
+    }
 
-/// A proven file of the scene and the name it was asked for by.
+    fn open(&self) -> anyhow::Result<(Source, Window)> {
+        let source = Source::open(&self.path)?;
+        let window = self.window.unwrap_or(Window::of(source.grid()));
+        Ok((source, window))
+    }
+}
+
+/// A proven file and the name it was asked for by.
 #[derive(Debug)]
 pub(crate) struct Piece<'a> {
     /// `B04`, `visual`.
@@ -19,165 +40,258 @@ pub(crate) struct Piece<'a> {
     /// What the catalogue says of it.
     pub asset: &'a Asset,
     /// The file.
-    pub source: Source,
+    pub file: File,
 }
 
-/// The stacked bands, one kind of pixel for all.
+/// A band of the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Band {
+    /// `B04`, `red`.
+    pub name: String,
+    /// The unit of its numbers.
+    pub unit: &'static str,
+    /// Whether it holds reflectance, which may carry an offset.
+    pub reflectance: bool,
+}
+
+/// What the files of a scene hold together.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    /// The grid of the pixels that may be read.
+    pub grid: Grid,
+    /// The type of a pixel.
+    pub dtype: Dtype,
+    /// The bands.
+    pub bands: Vec<Band>,
+}
+
+/// The files of one scene, found to fit each other.
 #[derive(Debug)]
-pub(crate) enum Stacked {
-    /// 8-bit pictures.
-    U8(Canvas<u8>),
-    /// 16-bit digital numbers.
-    U16(Canvas<u16>),
+pub(crate) struct Layer<'a> {
+    /// The scene.
+    pub item: &'a Item,
+    /// What is subtracted.
+    pub radiometry: Radiometry,
+    /// What the files hold.
+    pub shape: Shape,
+    files: Vec<File>,
+    scl: Option<File>,
+    darkness: Darkness,
 }
 
-/// The number to subtract from the reflectance bands of a scene; decided by the processing baseline, never by the date.
-///
-/// # Errors
-/// If reflectance is asked for and neither baseline nor the asset's own offset is stated.
-pub(crate) fn offset_dn(item: &Item, pieces: &[(&str, &Asset)]) -> anyhow::Result<f64> {
-    let Some((_, asset)) = pieces.iter().find(|(wanted, _)| is_reflectance(wanted)) else {
-        return Ok(0.0);
-    };
-    if item.offset_applied {
-        return Ok(0.0);
-    }
-    if let Some(baseline) = item.baseline.as_deref().and_then(parse_baseline) {
-        return Ok(if baseline >= FIRST_BASELINE_WITH_OFFSET { BASELINE_OFFSET_DN } else { 0.0 });
-    }
-    match (asset.scale, asset.offset) {
-        (Some(scale), Some(offset)) if scale > 0.0 => Ok((0.0 - offset / scale).round()),
-        _ => bail!(
-            "item {}: want a processing baseline (s2:processing_baseline) or raster:bands scale and offset, found neither; \
-             ask for another item with --item",
-            item.id
-        ),
-    }
-}
-
-fn parse_baseline(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-/// Stacks files that lie on one grid.
-///
-/// # Errors
-/// If they differ in place, resolution or pixel type: nothing resamples in silence.
-pub(crate) fn stack(pieces: &[Piece<'_>], offset_dn: f64) -> anyhow::Result<(Grid, Stacked)> {
-    let Some(first) = pieces.first() else { bail!("no assets were asked for") };
-    let (grid, dtype) = (first.source.grid().clone(), first.source.dtype());
-    for piece in pieces {
-        let other = piece.source.grid();
-        let same =
-            grid.offset_of(other) == Some((0, 0)) && (other.height, other.width) == (grid.height, grid.width);
+impl<'a> Layer<'a> {
+    /// Puts files that lie on one grid together; `scl` is the scene's classification, where it is needed.
+    ///
+    /// # Errors
+    /// If they differ in place, resolution or pixel type (nothing resamples in silence), or the scene's radiometry is not known.
+    pub fn of(item: &'a Item, pieces: &[Piece<'_>], scl: Option<File>) -> anyhow::Result<Self> {
+        let named: Vec<_> = pieces.iter().map(|p| (p.wanted, p.asset)).collect();
+        let radiometry = radiometry(item, &named)?;
+        let shape = shape(pieces)?;
+        let carries = radiometry.offset_dn > 0 && shape.bands.iter().any(|b| b.reflectance);
         ensure!(
-            same && piece.source.dtype() == dtype,
-            "asset {}: want {} x {} pixels of {dtype} on the grid of asset {}, found {} x {} of {}; ask for assets of one resolution and type",
-            piece.wanted,
-            grid.height,
-            grid.width,
-            first.wanted,
-            other.height,
-            other.width,
-            piece.source.dtype()
+            !carries || shape.dtype == Dtype::U16,
+            "item {}: want reflectance of 16 bits, found {}; ask for other assets",
+            item.id,
+            shape.dtype
         );
+        let darkness = Darkness::new(radiometry.offset_dn, shape.bands.len());
+        let files = pieces.iter().map(|p| p.file.clone()).collect();
+        Ok(Self { item, radiometry, shape, files, scl, darkness })
     }
-    let stacked = match dtype {
-        Dtype::U8 => Stacked::U8(fill(pieces, &grid, |pixel, _| pixel)?),
-        Dtype::U16 => {
-            let offset = offset_dn as u16;
-            let shift = |pixel: u16, reflectance: bool| {
-                if reflectance { without_offset(pixel, offset) } else { pixel }
-            };
-            Stacked::U16(fill(pieces, &grid, shift)?)
+
+    /// Opens the files, for one thread.
+    ///
+    /// # Errors
+    /// If one cannot be opened.
+    pub fn open(&self) -> anyhow::Result<Open<'_>> {
+        let mut bands = Vec::new();
+        let files: Vec<_> = self.files.iter().map(File::open).collect::<anyhow::Result<_>>()?;
+        for (index, (source, _)) in files.iter().enumerate() {
+            bands.extend((1..=source.n_bands()).map(|band| (index, band)));
         }
-        other => bail!("asset {}: want pixels of u8 or u16, found {other}", first.wanted),
-    };
-    Ok((grid, stacked))
+        let codes = self.scl.as_ref().map(|file| Codes::open(file, &self.shape.grid)).transpose()?;
+        Ok(Open { layer: self, files, bands, codes })
+    }
+
+    /// Holds what was read to the radiometry; to be asked once all is read.
+    ///
+    /// # Errors
+    /// If the numbers cannot carry the offset that was taken off.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.darkness.check(&self.item.id, &self.radiometry.rule)
+    }
 }
 
-/// Takes the offset off a digital number. 0 means "no data" and stays; a darker number than the offset becomes 1, the darkest with data.
-fn without_offset(pixel: u16, offset: u16) -> u16 {
-    if pixel == 0 || offset == 0 { pixel } else { pixel.saturating_sub(offset).max(1) }
+/// The open files of a scene.
+#[derive(Debug)]
+pub(crate) struct Open<'a> {
+    layer: &'a Layer<'a>,
+    files: Vec<(Source, Window)>,
+    // Of each band of the output: the file, and the band in it.
+    bands: Vec<(usize, usize)>,
+    codes: Option<Codes>,
 }
 
-fn fill<T: Pixel>(
-    pieces: &[Piece<'_>],
-    grid: &Grid,
-    shift: impl Fn(T, bool) -> T,
-) -> anyhow::Result<Canvas<T>> {
-    let mut canvas = Canvas::new(grid, pieces.iter().map(|p| p.source.n_bands()).sum())?;
-    let mut band_out = 0;
+impl Open<'_> {
+    /// A tile of a band (from 0), the offset taken off: `[height, width]`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read<T: Number>(&self, band: usize, tile: Window) -> anyhow::Result<Vec<T>> {
+        let (file, band_in) = self.bands[band];
+        let (source, window) = &self.files[file];
+        let (row, col) = (window.row + tile.row, window.col + tile.col);
+        let mut pixels: Vec<T> = source.read_window(band_in, row, col, tile.height, tile.width)?;
+        let layer = self.layer;
+        if layer.shape.bands[band].reflectance && layer.radiometry.offset_dn > 0 {
+            layer.darkness.count(band, pixels.iter().map(|p| p.dn()));
+            pixels.iter_mut().for_each(|p| *p = p.without_offset(layer.radiometry.offset_dn));
+        }
+        Ok(pixels)
+    }
+
+    /// Which pixels of a tile show the ground: `[height, width]`.
+    ///
+    /// # Errors
+    /// If there is no classification, or it cannot be read.
+    pub fn clear(&self, tile: Window) -> anyhow::Result<Vec<bool>> {
+        let wanted = || format!("item {}: want a scene classification (SCL), found none", self.layer.item.id);
+        self.codes.as_ref().with_context(wanted)?.clear(tile)
+    }
+}
+
+/// A pixel whose offset can be taken off.
+pub(crate) trait Number: Pixel + Ord {
+    /// Its number.
+    fn dn(self) -> u16;
+    /// See [`without_offset`].
+    fn without_offset(self, offset_dn: u16) -> Self;
+}
+
+impl Number for u16 {
+    fn dn(self) -> u16 {
+        self
+    }
+
+    fn without_offset(self, offset_dn: u16) -> Self {
+        without_offset(self, offset_dn)
+    }
+}
+
+impl Number for u8 {
+    fn dn(self) -> u16 {
+        self.into()
+    }
+
+    /// Pictures carry none; [`Layer::of`] refuses reflectance of 8 bits that does.
+    fn without_offset(self, _: u16) -> Self {
+        self
+    }
+}
+
+/// An open classification, as the scene's own, finer grid sees it.
+#[derive(Debug)]
+struct Codes {
+    source: Source,
+    window: Window,
+    /// Pixels of the scene along a side of a pixel of the classification.
+    ratio: usize,
+    /// Row and column of the scene's corner in the classification, counted in pixels of the scene.
+    corner: (usize, usize),
+}
+
+impl Codes {
+    fn open(file: &File, grid: &Grid) -> anyhow::Result<Self> {
+        let (source, window) = file.open()?;
+        scl::check(&source)?;
+        let own = window.grid(source.grid());
+        let ratio = (own.transform.pixel_width / grid.transform.pixel_width).round().max(1.0) as usize;
+        let mut fine = own.clone();
+        fine.transform.pixel_width /= ratio as f64;
+        fine.transform.pixel_height /= ratio as f64;
+        (fine.height, fine.width) = (own.height * ratio, own.width * ratio);
+        let inside = |(row, col): &(usize, usize)| {
+            row + grid.height <= fine.height && col + grid.width <= fine.width
+        };
+        let corner = fine.offset_of(grid).and_then(|(row, col)| Some((row.try_into().ok()?, col.try_into().ok()?)));
+        let Some(corner) = corner.filter(inside) else {
+            bail!(
+                "{}: want a scene classification that covers the scene's pixels whole, found {} x {} pixels of {} m elsewhere; \
+                 check the catalogue's SCL asset",
+                source.path().display(),
+                own.height,
+                own.width,
+                own.transform.pixel_width
+            );
+        };
+        Ok(Self { source, window, ratio, corner })
+    }
+
+    fn clear(&self, tile: Window) -> anyhow::Result<Vec<bool>> {
+        let ratio = self.ratio;
+        let (row, col) = (self.corner.0 + tile.row, self.corner.1 + tile.col);
+        let (first_row, first_col) = (row / ratio, col / ratio);
+        let height = (row + tile.height).div_ceil(ratio) - first_row;
+        let width = (col + tile.width).div_ceil(ratio) - first_col;
+        let (top, left) = (self.window.row + first_row, self.window.col + first_col);
+        let codes = self.source.read_window::<u8>(1, top, left, height, width)?;
+        let mut clear = Vec::with_capacity(tile.len());
+        for row in row..row + tile.height {
+            let line = &codes[(row / ratio - first_row) * width..][..width];
+            clear.extend((col..col + tile.width).map(|col| scl::is_clear(line[col / ratio - first_col])));
+        }
+        Ok(clear)
+    }
+}
+
+fn shape(pieces: &[Piece<'_>]) -> anyhow::Result<Shape> {
+    let mut first: Option<(&str, Shape)> = None;
     for piece in pieces {
+        let (source, window) = piece.file.open()?;
+        let (grid, dtype) = (window.grid(source.grid()), source.dtype());
         let reflectance = is_reflectance(piece.wanted);
-        for (band_in, name) in (1..).zip(names(piece)) {
-            band_out += 1;
-            let mut pixels = piece.source.read_band::<T>(band_in)?;
-            for pixel in &mut pixels {
-                *pixel = shift(*pixel, reflectance);
-            }
-            canvas.name(band_out, &name, if reflectance { "1e-4 reflectance" } else { "dn" })?;
-            canvas.put(band_out, 0, 0, grid.height, grid.width, &pixels)?;
-        }
+        let unit = match piece.wanted {
+            _ if reflectance => "1e-4 reflectance",
+            wanted if wanted.eq_ignore_ascii_case(SCL.name) => "code",
+            _ => "dn",
+        };
+        let bands = names(piece, source.n_bands()).into_iter().map(|name| Band { name, unit, reflectance });
+        let Some((other, shape)) = &mut first else {
+            ensure!(
+                matches!(dtype, Dtype::U8 | Dtype::U16),
+                "asset {}: want pixels of u8 or u16, found {dtype}",
+                piece.wanted
+            );
+            first = Some((piece.wanted, Shape { grid, dtype, bands: bands.collect() }));
+            continue;
+        };
+        ensure!(
+            same_pixels(&shape.grid, &grid) && dtype == shape.dtype,
+            "asset {}: want {} x {} pixels of {} on the grid of asset {other}, found {} x {} of {dtype}; ask for assets of one resolution and type",
+            piece.wanted,
+            shape.grid.height,
+            shape.grid.width,
+            shape.dtype,
+            grid.height,
+            grid.width
+        );
+        shape.bands.extend(bands);
     }
-    Ok(canvas)
+    Ok(first.context("no assets were asked for")?.1)
+}
+
+/// Whether two grids are the same pixels.
+pub(crate) fn same_pixels(a: &Grid, b: &Grid) -> bool {
+    a.offset_of(b) == Some((0, 0)) && (a.height, a.width) == (b.height, b.width)
 }
 
 /// The names of a file's bands: of a single band what it was asked for by, of a picture its colours.
-fn names(piece: &Piece<'_>) -> Vec<String> {
-    let n = piece.source.n_bands();
+fn names(piece: &Piece<'_>, n: usize) -> Vec<String> {
     match n {
         1 => vec![piece.wanted.to_owned()],
         3 if piece.wanted == "visual" => ["red", "green", "blue"].map(str::to_owned).to_vec(),
         _ if piece.asset.bands.len() == n => piece.asset.bands.clone(),
         _ => (1..=n).map(|band| format!("{}_{band}", piece.wanted)).collect(),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::stac::tests::item;
-    use serde_json::json;
-
-    fn scene(properties: serde_json::Value) -> Item {
-        item(json!({"id": "a", "properties": properties, "assets": {
-            "B04": {"href": "x", "raster:bands": [{"scale": 0.0001, "offset": -0.1}]}, "visual": {"href": "v"}, "bare": {"href": "y"}}}))
-    }
-
-    fn offset(item: &Item, wanted: &str) -> anyhow::Result<f64> {
-        let (_, asset) = item.asset(wanted).unwrap();
-        offset_dn(item, &[(wanted, asset)])
-    }
-
-    #[test]
-    fn the_offset_follows_the_baseline_and_never_the_date() {
-        for (baseline, wanted) in
-            [("02.04", 0.0), ("03.01", 0.0), ("04.00", 1000.0), ("05.11", 1000.0), ("10.00", 1000.0)]
-        {
-            let old_date =
-                scene(json!({"s2:processing_baseline": baseline, "datetime": "2016-01-01T00:00:00Z"}));
-            assert_eq!(offset(&old_date, "B04").unwrap(), wanted, "{baseline}");
-        }
-        let harmonised =
-            scene(json!({"s2:processing_baseline": "05.11", "earthsearch:boa_offset_applied": true}));
-        assert_eq!(offset(&harmonised, "B04").unwrap(), 0.0);
-    }
-
-    #[test]
-    fn without_a_baseline_the_asset_must_state_its_offset() {
-        let unknown = scene(json!({}));
-        assert_eq!(offset(&unknown, "B04").unwrap(), 1000.0);
-        assert_eq!(offset(&unknown, "visual").unwrap(), 0.0, "a picture has no offset");
-        let (_, bare) = unknown.asset("bare").unwrap();
-        assert!(offset_dn(&unknown, &[("B02", bare)]).is_err());
-    }
-
-    #[test]
-    fn no_data_stays_and_data_never_becomes_no_data() {
-        assert_eq!([0, 1, 999, 1000, 1001, 1300].map(|dn| without_offset(dn, 1000)), [0, 1, 1, 1, 1, 300]);
-        assert_eq!([0, 1, 65535].map(|dn| without_offset(dn, 0)), [0, 1, 65535]);
     }
 }
