@@ -133,16 +133,18 @@ fn composite<T: Number>(
     let grid = &layers[0].shape.grid;
     let n_bands = layers[0].shape.bands.len();
     let mut canvas = canvas::<T>(&layers[0], out)?;
-    let mut origins = info.map(|path| Canvas::<u8>::beside(path, grid, COMPOSITE_INFO.bands.len())).transpose()?;
+    let mut origins =
+        info.map(|path| Canvas::<u8>::beside(path, grid, COMPOSITE_INFO.bands.len())).transpose()?;
     let side_px = tile_px((layers.len() + 2) * n_bands * T::DTYPE.bytes() + layers.len());
     let open = || layers.iter().map(Layer::open).collect::<anyhow::Result<Vec<_>>>();
-    let pixels = |open: &Vec<Open<'_>>, tile: Window| -> anyhow::Result<(Vec<Vec<T>>, Vec<Vec<u8>>)> {
-        let views: Vec<_> = open.iter().map(|layer| View::read(layer, n_bands, tile)).collect::<Result<_, _>>()?;
+    let pixels = |open: &Vec<Open<'_>>, tile: Window| -> anyhow::Result<Composed<T>> {
+        let views: Vec<_> =
+            open.iter().map(|layer| View::read(layer, n_bands, tile)).collect::<Result<_, _>>()?;
         Ok(combine(rule, &views))
     };
-    let put = |tile, (bands, origin): (Vec<Vec<T>>, Vec<Vec<u8>>)| {
-        put_bands(&mut canvas, tile, &bands)?;
-        origins.as_mut().map_or(Ok(()), |canvas| put_bands(canvas, tile, &origin))
+    let put = |tile, composed: Composed<T>| {
+        put_bands(&mut canvas, tile, &composed.bands)?;
+        origins.as_mut().map_or(Ok(()), |canvas| put_bands(canvas, tile, &composed.origin))
     };
     paint(Window::of(grid), side_px, open, pixels, put)?;
     layers.iter().try_for_each(Layer::check)?;
@@ -191,8 +193,16 @@ impl<T: Number> View<T> {
     }
 }
 
-/// The bands of a tile, and of each pixel the number of clear scenes and the scene it is from (1 + rank; 0: none, or several).
-fn combine<T: Number>(rule: Rule, views: &[View<T>]) -> (Vec<Vec<T>>, Vec<Vec<u8>>) {
+/// A tile of a composite.
+#[derive(Debug)]
+struct Composed<T> {
+    /// `[band][height, width]`.
+    bands: Vec<Vec<T>>,
+    /// Of each pixel the number of clear scenes, and the scene it is from (1 + rank; 0: none, or several).
+    origin: Vec<Vec<u8>>,
+}
+
+fn combine<T: Number>(rule: Rule, views: &[View<T>]) -> Composed<T> {
     let (n_bands, n_px) = (views[0].bands.len(), views[0].clear.len());
     let mut bands = vec![vec![T::default(); n_px]; n_bands];
     let mut origin = vec![vec![0u8; n_px]; 2];
@@ -220,7 +230,7 @@ fn combine<T: Number>(rule: Rule, views: &[View<T>]) -> (Vec<Vec<T>>, Vec<Vec<u8
             }
         }
     }
-    (bands, origin)
+    Composed { bands, origin }
 }
 
 #[cfg(test)]
@@ -248,14 +258,17 @@ mod tests {
             let numbers = draws(10 * seed + b).zip(&data);
             numbers.map(|(d, data)| if *data { (1000 * seed + d % 900) as u16 + 1 } else { 0 }).collect()
         };
-        View { bands: vec![band(1), band(2)], clear: draws(seed + 77).take(N_PX).map(|d| d % 2 == 0).collect() }
+        View {
+            bands: vec![band(1), band(2)],
+            clear: draws(seed + 77).take(N_PX).map(|d| d % 2 == 0).collect(),
+        }
     }
 
     #[test]
     fn a_composite_of_one_scene_or_of_equal_scenes_is_that_scene() {
         for rule in [Rule::Median, Rule::BestPixel] {
             for n in [1, 2, 5] {
-                let (bands, _) = combine(rule, &vec![view(3); n]);
+                let Composed { bands, .. } = combine(rule, &vec![view(3); n]);
                 assert_eq!(bands, view(3).bands, "{rule:?} of {n}");
             }
         }
@@ -265,7 +278,7 @@ mod tests {
     fn a_hidden_pixel_is_never_used_where_a_clear_one_exists_and_no_data_stays() {
         let views = [view(1), view(2), view(3), view(4)];
         for rule in [Rule::Median, Rule::BestPixel] {
-            let (bands, origin) = combine(rule, &views);
+            let Composed { bands, origin } = combine(rule, &views);
             let mut n_kinds = [0; 3];
             for px in 0..N_PX {
                 let number = bands[0][px];
@@ -298,10 +311,10 @@ mod tests {
     #[test]
     fn the_median_does_not_depend_on_the_order_of_the_scenes() {
         let mut views = vec![view(1), view(2), view(3), view(4), view(5)];
-        let (bands, origin) = combine(Rule::Median, &views);
+        let Composed { bands, origin } = combine(Rule::Median, &views);
         for _ in 0..views.len() {
             views.rotate_left(1);
-            let (turned, turned_origin) = combine(Rule::Median, &views);
+            let Composed { bands: turned, origin: turned_origin } = combine(Rule::Median, &views);
             assert_eq!(turned_origin[0], origin[0]);
             let clear = (0..N_PX).filter(|px| origin[0][*px] > 0);
             let n = clear.inspect(|px| assert_eq!(turned[0][*px], bands[0][*px])).count();
@@ -312,14 +325,14 @@ mod tests {
     #[test]
     fn of_an_even_number_the_median_is_the_lower_of_the_middle_two() {
         let flat = |dn: u16| View { bands: vec![vec![dn]], clear: vec![true] };
-        let (bands, _) = combine(Rule::Median, &[40, 10, 30, 20].map(flat));
+        let Composed { bands, .. } = combine(Rule::Median, &[40, 10, 30, 20].map(flat));
         assert_eq!(bands, [[20]]);
     }
 
     #[test]
     fn the_bands_of_a_best_pixel_come_from_one_scene() {
         let views = [view(1), view(2), view(3)];
-        let (bands, origin) = combine(Rule::BestPixel, &views);
+        let Composed { bands, origin } = combine(Rule::BestPixel, &views);
         for px in 0..N_PX {
             let Some(scene) = usize::from(origin[1][px]).checked_sub(1) else { continue };
             assert_eq!([bands[0][px], bands[1][px]], [views[scene].bands[0][px], views[scene].bands[1][px]]);

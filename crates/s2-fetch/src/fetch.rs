@@ -67,12 +67,7 @@ pub(crate) fn run(flags: &Fetch) -> anyhow::Result<Ledger> {
 }
 
 /// Fetches the files of one scene and proves them.
-async fn fetch<'a>(
-    wire: &Wire,
-    flags: &Fetch,
-    item: &'a Item,
-    place: usize,
-) -> anyhow::Result<Fetched<'a>> {
+async fn fetch<'a>(wire: &Wire, flags: &Fetch, item: &'a Item, place: usize) -> anyhow::Result<Fetched<'a>> {
     let collection = item.collection.as_deref().unwrap_or(&flags.question.collection);
     let mut wanted = assets(item, &flags.question.assets)?;
     if flags.outputs.needs_scl() {

@@ -104,10 +104,16 @@ mod tests {
     fn every_pixel_is_painted_once_and_an_error_of_a_thread_is_the_error() {
         let window = Window { row: 0, col: 0, height: 2500, width: 1300 };
         let mut n_px = 0;
-        paint(window, 256, || Ok(()), |(), tile| Ok(tile.len()), |_, n| {
-            n_px += n;
-            Ok(())
-        })
+        paint(
+            window,
+            256,
+            || Ok(()),
+            |(), tile| Ok(tile.len()),
+            |_, n| {
+                n_px += n;
+                Ok(())
+            },
+        )
         .unwrap();
         assert_eq!(n_px, window.len());
         let failing = |(): &(), tile: Window| {

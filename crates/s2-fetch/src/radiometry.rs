@@ -204,8 +204,10 @@ mod tests {
 
     #[test]
     fn facts_that_contradict_each_other_are_refused_and_both_named() {
-        let cases = [("05.11", "B03", ["1000 by processing baseline 05.11", "0 by raster:bands"]),
-            ("02.14", "B04", ["0 by processing baseline 02.14", "1000 by raster:bands"])];
+        let cases = [
+            ("05.11", "B03", ["1000 by processing baseline 05.11", "0 by raster:bands"]),
+            ("02.14", "B04", ["0 by processing baseline 02.14", "1000 by raster:bands"]),
+        ];
         for (baseline, band, said) in cases {
             let item = scene(json!({"s2:processing_baseline": baseline}));
             let line = offset(&item, band, band).unwrap_err().to_string();

@@ -211,10 +211,10 @@ impl Codes {
         fine.transform.pixel_width /= ratio as f64;
         fine.transform.pixel_height /= ratio as f64;
         (fine.height, fine.width) = (own.height * ratio, own.width * ratio);
-        let inside = |(row, col): &(usize, usize)| {
-            row + grid.height <= fine.height && col + grid.width <= fine.width
-        };
-        let corner = fine.offset_of(grid).and_then(|(row, col)| Some((row.try_into().ok()?, col.try_into().ok()?)));
+        let inside =
+            |(row, col): &(usize, usize)| row + grid.height <= fine.height && col + grid.width <= fine.width;
+        let corner =
+            fine.offset_of(grid).and_then(|(row, col)| Some((row.try_into().ok()?, col.try_into().ok()?)));
         let Some(corner) = corner.filter(inside) else {
             bail!(
                 "{}: want a scene classification that covers the scene's pixels whole, found {} x {} pixels of {} m elsewhere; \
