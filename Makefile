@@ -13,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: FORCE help demo map scenes build setup test why
+.PHONY: FORCE help demo map scenes build setup test bench-imagery why
 
 ## Knobs
 ## AOI                area: a folder of AREAS
@@ -32,6 +32,8 @@ OUT = data/out
 BUILD = yes
 ## REFERENCE_DATA     folder that the areas kangwon* need, and their tests
 REFERENCE_DATA ?= ../shared/reference
+## PEERS              folder of what people run instead, for the benches
+PEERS = ../shared/peers
 ## TARGET             the file that `make why` asks about
 TARGET =
 MPIRUN = mpirun --oversubscribe
@@ -195,6 +197,13 @@ test: build ## format, lints, all tests
 	cargo fmt --all --check
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
 	servers=$$(scripts/test-servers) && TEST_SERVERS=$$servers cargo test --locked --release --workspace --lib --bins --tests
+
+bench-imagery: build ## fetch and split beside what people run instead, figures in OUT/bench
+	@test -f $(PEERS)/README.md || { echo "$(PEERS): want the peers, found none; name their folder with PEERS=" >&2; exit 1; }
+	scripts/install --bench
+	cargo build --locked --release --workspace --examples
+	python=$$(scripts/bench/setup) servers=$$(scripts/test-servers) && $$python scripts/bench/imagery.py \
+	  --bin $(BIN) --peers $(PEERS) --servers $$servers --floor $(BIN)/examples/floor --work $(WORK)/bench --out $(OUT)/bench/imagery.json
 
 ifneq ($(BUILD),)
 sources := Cargo.toml Cargo.lock $(shell find crates -name tests -prune -o -type f -print)
