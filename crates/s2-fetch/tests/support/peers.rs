@@ -140,10 +140,11 @@ pub fn moto(programs: &Path) -> Peer {
     })
 }
 
-/// Azure's blob store.
-pub fn azurite(programs: &Path) -> Peer {
+/// Azure's blob store with one account.
+pub fn azurite(programs: &Path, account: &str, key: &str) -> Peer {
     Peer::start(|port, folder| {
-        let mut command = Command::new(programs.join("node"));
+        let mut command = Command::new("env");
+        command.arg(format!("AZURITE_ACCOUNTS={account}:{key}")).arg(programs.join("node"));
         command.arg(programs.join("azurite-blob")).arg("--location").arg(folder);
         command.args(["--blobHost", "127.0.0.1", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]);
         command.args(["--blobPort", &port.to_string()]);
