@@ -11,9 +11,11 @@
 //! Left out: composites of several scenes, resumed downloads, resampling of 20 m and 60 m bands onto 10 m.
 
 mod area;
+mod assign;
 mod catalogue;
 mod choose;
 mod compose;
+mod cost;
 mod cover;
 mod fault;
 mod fetch;
@@ -22,6 +24,7 @@ mod flags;
 mod guard;
 mod output;
 mod paint;
+mod plan;
 mod proof;
 mod question;
 mod radiometry;
@@ -31,6 +34,7 @@ mod scl;
 mod sign;
 mod stac;
 mod stack;
+mod tiling;
 mod wire;
 
 use stage::Ledger;
@@ -44,6 +48,8 @@ pub struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
+    /// List the granules that cover an area, each place once, and say what fetching them costs
+    Plan(plan::Plan),
     /// Fetch the best scene of a granule
     Fetch(fetch::Fetch),
 }
@@ -54,6 +60,7 @@ enum Command {
 /// If the granule has no scene, a file cannot be fetched or proven, or an output cannot be written.
 pub fn run(args: Args) -> anyhow::Result<Ledger> {
     match args.command {
+        Command::Plan(flags) => plan::run(&flags),
         Command::Fetch(flags) => fetch::run(&flags),
     }
 }

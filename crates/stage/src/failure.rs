@@ -24,9 +24,13 @@ pub fn with_code(error: anyhow::Error, code: u8) -> anyhow::Error {
     error.context(Coded { code, text: String::new() })
 }
 
-/// The code of a failure: the outermost that it was given, or 1.
+/// The code that a failure was given, the outermost of several.
+pub fn code(error: &anyhow::Error) -> Option<u8> {
+    error.downcast_ref::<Coded>().map(|coded| coded.code)
+}
+
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(error.downcast_ref::<Coded>().map_or(FAILED, |coded| coded.code))
+    ExitCode::from(code(error).unwrap_or(FAILED))
 }
 
 #[derive(Debug)]

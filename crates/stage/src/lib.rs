@@ -8,7 +8,7 @@ mod failure;
 mod ledger;
 mod progress;
 
-pub use failure::{NOTHING_FITS, TRY_LATER, WRONG_FLAGS, coded, with_code};
+pub use failure::{NOTHING_FITS, TRY_LATER, WRONG_FLAGS, code, coded, with_code};
 pub use ledger::{Ledger, Report};
 pub use progress::Progress;
 
