@@ -7,8 +7,8 @@ use gdal::spatial_ref::SpatialRef;
 use gdal::{Dataset, DriverManager, Metadata};
 
 use crate::error::said;
-use crate::lost_writes;
 use crate::{Dtype, Error, Grid, Pixel, Result};
+use crate::{halve, lost_writes};
 
 /// Side of a block of a COG.
 const BLOCK_PX: usize = 512;
@@ -229,7 +229,7 @@ impl<T: Pixel> Canvas<T> {
         let refuse = |found: String| Error::Write { path: path.to_owned(), found };
         self.describe(options).map_err(|e| refuse(said(e)))?;
         let whole = Whole::begin(path).map_err(|e| refuse(e.to_string()))?;
-        self.add_overviews(options.overviews).map_err(|e| refuse(said(e)))?;
+        self.add_overviews(options).map_err(|e| refuse(said(e)))?;
         self.copy_to(whole.part(), options).map_err(|e| refuse(said(e)))?;
         if let Some(lost) = lost_writes::since(self.lost_before) {
             return Err(refuse(lost));
@@ -257,12 +257,16 @@ impl<T: Pixel> Canvas<T> {
     }
 
     /// Overviews are made in the canvas: GDAL would make them in files beside the output, which a killed process leaves behind.
-    fn add_overviews(&mut self, kind: Overviews) -> gdal::errors::Result<()> {
-        let levels = self.overview_levels(kind);
+    fn add_overviews(&mut self, options: &CogOptions) -> gdal::errors::Result<()> {
+        let levels = self.overview_levels(options.overviews);
         if levels.is_empty() {
             return Ok(());
         }
-        let method = if kind == Overviews::Average { "AVERAGE" } else { "NEAREST" };
+        if self.scratch.is_some() {
+            self.dataset.build_overviews("NONE", &levels, &[])?;
+            return halve::fill::<T>(&self.dataset, options.overviews, options.nodata);
+        }
+        let method = if options.overviews == Overviews::Average { "AVERAGE" } else { "NEAREST" };
         self.dataset.build_overviews(method, &levels, &[])
     }
 

@@ -16,6 +16,7 @@ mod cog;
 mod crs;
 mod error;
 mod grid;
+mod halve;
 mod lost_writes;
 mod pixel;
 mod source;
@@ -30,11 +31,20 @@ pub use source::{MAX_WINDOW_BYTES, Source};
 pub use window::Window;
 
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gdal::errors::CplErrType;
 
-/// Memory for decoded blocks: a row of blocks of a scene of four bands fits, and a program of constant memory stays small.
-const CACHE_MB: &str = "64";
+/// Memory for decoded blocks unless a program wants less: a row of blocks of a scene of four bands fits.
+const CACHE_MB: usize = 64;
+
+static CACHE_MB_WANTED: AtomicUsize = AtomicUsize::new(CACHE_MB);
+
+/// Gives decoded blocks another amount of memory, for a program that reads each block once and promises to stay small. To be called before
+/// anything else here; later it has no effect.
+pub fn limit_cache(megabytes: usize) {
+    CACHE_MB_WANTED.store(megabytes, Ordering::Relaxed);
+}
 
 /// Sets GDAL up once: no sidecar files, no chatter on stderr (every message returns as an [`Error`]), damaged JPEG
 /// blocks are errors, blocks are packed by all threads, few decoded ones are kept.
@@ -53,7 +63,8 @@ pub(crate) fn set_up() {
             ("GDAL_GEOREF_SOURCES", "INTERNAL"),
             ("GDAL_ERROR_ON_LIBJPEG_WARNING", "TRUE"),
             ("GDAL_NUM_THREADS", "ALL_CPUS"),
-            ("GDAL_CACHEMAX", CACHE_MB),
+            ("GDAL_TIFF_OVR_BLOCKSIZE", "512"),
+            ("GDAL_CACHEMAX", &CACHE_MB_WANTED.load(Ordering::Relaxed).to_string()),
         ] {
             gdal::config::set_config_option(key, value).expect("constant text without NUL is a valid option");
         }

@@ -83,15 +83,35 @@ mod sealed {
 pub trait Pixel: sealed::Sealed + GdalType + Copy + Default + Send + Sync + 'static {
     /// The matching [`Dtype`].
     const DTYPE: Dtype;
+    /// The value as a number.
+    fn to_f64(self) -> f64;
+    /// The nearest value of a number, halves up; numbers out of range become the nearest end of it.
+    fn of_f64(number: f64) -> Self;
 }
 
 macro_rules! pixel {
-    ($($rust:ty => $dtype:ident),*) => {$(
+    ($($rust:ty => $dtype:ident, $round:expr);*) => {$(
         impl sealed::Sealed for $rust {}
         impl Pixel for $rust {
             const DTYPE: Dtype = Dtype::$dtype;
+
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+
+            fn of_f64(number: f64) -> Self {
+                let round: fn(f64) -> f64 = $round;
+                round(number) as $rust
+            }
         }
     )*};
 }
 
-pixel!(u8 => U8, u16 => U16, i16 => I16, u32 => U32, i32 => I32, f32 => F32, f64 => F64);
+fn half_up(number: f64) -> f64 {
+    (number + 0.5).floor()
+}
+
+pixel!(
+    u8 => U8, half_up; u16 => U16, half_up; i16 => I16, half_up; u32 => U32, half_up; i32 => I32, half_up;
+    f32 => F32, std::convert::identity; f64 => F64, std::convert::identity
+);

@@ -17,6 +17,9 @@ use crate::wire::{Limits, Proven, Wire};
 
 const FETCHES_AT_ONCE: usize = 4;
 
+/// Memory for decoded blocks, in megabytes: each is used once, or soon again.
+const CACHE_MB: usize = 32;
+
 #[derive(clap::Args, Debug)]
 /// Flags of `fetch`.
 pub(crate) struct Fetch {
@@ -48,6 +51,7 @@ pub(crate) struct Fetch {
 /// # Errors
 /// If the granule has no scene, a file cannot be fetched or proven, or an output cannot be written.
 pub(crate) fn run(flags: &Fetch) -> anyhow::Result<Ledger> {
+    raster::limit_cache(CACHE_MB);
     flags.question.periods()?;
     let area = flags.question.area.read()?;
     let catalogue = catalogue_url(&flags.catalogue)?;

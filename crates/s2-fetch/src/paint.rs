@@ -13,8 +13,8 @@ const MOST_THREADS: usize = 4;
 /// A group of tiles is done by one thread: it is so large that neighbours share few blocks of a file with it.
 const GROUP_PX: usize = 1024;
 
-/// The largest tile.
-const LARGEST_TILE_PX: usize = 1024;
+/// The largest tile: the side of most files' blocks.
+const LARGEST_TILE_PX: usize = 512;
 
 /// The smallest tile: below it, blocks of files are decoded too often.
 const SMALLEST_TILE_PX: usize = 128;
