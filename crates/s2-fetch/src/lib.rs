@@ -2,21 +2,24 @@
 //!
 //! The catalogue is a static one (a file, or on the web) or a search API; Planetary Computer's and Earth Search's dialects are understood.
 //! The scene is chosen by a printed rule, its files are fetched, held to the published length and hash, decoded block by block, and stacked
-//! into one file. The offset that newer processings add to reflectance is taken off, by baseline, and recorded.
+//! into one file, tile by tile: memory does not grow with the scene. The offset that newer processings add to reflectance is taken off, by a rule of each
+//! provider, held to the numbers, and recorded; of several scenes before they are combined into a composite.
 //!
 //! Promises. Process killed, machine lost power, disk full: the old scene stays or the new one is whole; downloads lie beside it, hidden, and go.
 //! Bad input: one line that names it. Bad network: at most five tries a file, waits as the server asks. Hostile catalogue: no file, no private host,
 //! no more bytes than promised, no name of its own in a path.
 //!
-//! Left out: composites of several scenes, resumed downloads, resampling of 20 m and 60 m bands onto 10 m.
+//! Left out: resumed downloads, resampling of 20 m and 60 m bands onto 10 m.
 
 mod area;
 mod assign;
+mod audit;
 mod catalogue;
 mod choose;
 mod compose;
 mod cost;
 mod cover;
+mod dark;
 mod fault;
 mod fetch;
 mod find;
@@ -52,6 +55,8 @@ enum Command {
     Plan(plan::Plan),
     /// Fetch the best scene of a granule
     Fetch(fetch::Fetch),
+    /// Find scenes, or parts of one, that carry the offset of newer processings among those that do not, by their dark pixels
+    Audit(audit::Audit),
 }
 
 /// Runs the command.
@@ -62,5 +67,6 @@ pub fn run(args: Args) -> anyhow::Result<Ledger> {
     match args.command {
         Command::Plan(flags) => plan::run(&flags),
         Command::Fetch(flags) => fetch::run(&flags),
+        Command::Audit(flags) => audit::run(&flags),
     }
 }
