@@ -8,6 +8,9 @@ use anyhow::{Context, bail, ensure};
 use geo::{BooleanOps, BoundingRect, Coord, LineString, MultiPolygon, Polygon, Rect};
 use geojson::{Feature, GeoJson, Geometry, GeometryValue};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::proof::hexadecimal;
 
 /// Where Sentinel-2's grid ends, degrees of latitude.
 pub(crate) const SOUTHERNMOST_DEG: f64 = -80.0;
@@ -77,6 +80,16 @@ impl AreaFlags {
         };
         Ok(Some(area))
     }
+}
+
+/// A hash of an area's vertices to a tenth of a millimetre or so.
+pub(crate) fn hash(area: &MultiPolygon) -> String {
+    let mut hash = Sha256::new();
+    for ring in area.0.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors())) {
+        ring.0.iter().for_each(|c| hash.update(format!("{:.9},{:.9};", c.x, c.y)));
+        hash.update("\n");
+    }
+    hexadecimal(hash)
 }
 
 fn rectangle(&Bbox([west, south, east, north]): &Bbox) -> MultiPolygon {

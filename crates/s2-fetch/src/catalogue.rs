@@ -3,13 +3,16 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use anyhow::{Context, bail};
+use geo::BoundingRect;
 use serde_json::{Map, Value, json};
+use tracing::debug;
 use url::Url;
 
 use crate::choose::Wanted;
 use crate::guard::shown;
 use crate::stac::{Item, granule_key, is_mgrs};
 use crate::wire::Wire;
+use crate::{items, tiling};
 
 const MAX_DOCUMENTS: usize = 100_000;
 const MAX_PAGES: usize = 1000;
@@ -21,6 +24,9 @@ const ITEMS_A_PAGE: u32 = 100;
 /// If a document cannot be read or is no STAC.
 pub(crate) async fn items(wire: &Wire, wanted: &Wanted, collection: &str) -> anyhow::Result<Vec<Item>> {
     let root_url = wire.catalogue().clone();
+    if root_url.path().ends_with(".parquet") {
+        return items::of_table(wire.bytes(&root_url).await?, &root_url, &wanted.granule);
+    }
     let root = wire.json(&root_url, None).await?;
     match search_link(&root, &root_url) {
         Some(search) => search_api(wire, &search, wanted, collection).await,
@@ -83,7 +89,8 @@ fn search_link(root: &Value, base: &Url) -> Option<Search> {
     Some(Search { url, post: is_post(&link) })
 }
 
-/// Searches by granule, in the two ways that providers name it, then pages through the answers.
+/// Searches by granule, in the two ways that providers name it, and last by its place alone, for an API that can ask for no property.
+/// An API that ignores the property gives neighbours too: the choice leaves them out.
 async fn search_api(
     wire: &Wire,
     search: &Search,
@@ -91,19 +98,32 @@ async fn search_api(
     collection: &str,
 ) -> anyhow::Result<Vec<Item>> {
     let granule = granule_key(&wanted.granule);
-    let padded = if is_mgrs(&granule) { format!("{granule:0>5}") } else { granule };
+    let padded = if is_mgrs(&granule) { format!("{granule:0>5}") } else { granule.clone() };
+    let mut question = Map::new();
+    question.insert("collections".into(), json!([collection]));
+    question.insert("datetime".into(), json!(span(wanted)));
+    question.insert("limit".into(), json!(ITEMS_A_PAGE));
+    if let Some(bbox) = bbox(&wanted.granule)? {
+        question.insert("bbox".into(), json!(bbox));
+    }
     for (property, value) in [("s2:mgrs_tile", padded.clone()), ("grid:code", format!("MGRS-{padded}"))] {
-        let mut question = Map::new();
-        question.insert("collections".into(), json!([collection]));
-        question.insert("datetime".into(), json!(span(wanted)));
-        question.insert("limit".into(), json!(ITEMS_A_PAGE));
+        let mut question = question.clone();
         question.insert("query".into(), json!({property: {"eq": value}}));
-        let items = pages(wire, search, question).await?;
-        if !items.is_empty() {
-            return Ok(items);
+        match pages(wire, search, question).await {
+            Ok(items) if items.iter().any(|i| i.granule.as_ref() == Some(&granule)) => return Ok(items),
+            Err(error) if stage::code(&error) == Some(stage::TRY_LATER) => return Err(error),
+            Ok(_) => {}
+            Err(error) => debug!("{error:#}; asking without the property {property}"),
         }
     }
-    Ok(Vec::new())
+    pages(wire, search, question).await
+}
+
+/// West, south, east, north of a granule. `None` across the antimeridian and for other names.
+fn bbox(granule: &str) -> anyhow::Result<Option<[f64; 4]>> {
+    let Some(shape) = tiling::granule(granule)? else { return Ok(None) };
+    let extent = shape.footprint.bounding_rect().filter(|_| shape.footprint.0.len() == 1);
+    Ok(extent.map(|e| [e.min().x, e.min().y, e.max().x, e.max().y]))
 }
 
 /// From the first of all days to the last; the choice looks at each range.
@@ -162,13 +182,17 @@ fn with_query(url: &Url, question: &Map<String, Value>) -> Url {
     let mut url = url.clone();
     for (key, value) in question {
         let text = match value {
-            Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(","),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         url.query_pairs_mut().append_pair(key, &text);
     }
     url
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn parse(value: &Value, url: &Url) -> anyhow::Result<Item> {

@@ -26,6 +26,8 @@ pub(crate) struct Wanted {
     pub max_cloud_share: f64,
     /// One scene by its id.
     pub item: Option<String>,
+    /// Scenes that stay the choice whatever else there is, best first.
+    pub locked: Vec<String>,
     /// The part of the granule that matters, in degrees: valid pixels are judged inside it.
     pub area: Option<MultiPolygon>,
 }
@@ -52,11 +54,12 @@ pub(crate) fn choose(items: Vec<Item>, wanted: &Wanted) -> Choice {
     };
     let granule = granule_key(&wanted.granule);
     let items = keep(items, "another granule", &|i| i.granule.as_ref() == Some(&granule));
+    let items = within(items, wanted.area.as_ref());
+    let (locked, items): (Vec<_>, Vec<_>) = items.into_iter().partition(|i| wanted.locked.contains(&i.id));
     let items = keep(items, "another item", &|i| wanted.item.as_ref().is_none_or(|id| *id == i.id));
     let items = keep(items, "outside the dates", &|i| wanted.periods.iter().any(|p| in_period(i, p)));
     let items =
         keep(items, "outside the months", &|i| wanted.months.as_ref().is_none_or(|m| in_months(i, m)));
-    let items = within(items, wanted.area.as_ref());
     let beside = |i: &Item| wanted.area.is_some() && i.valid_share == Some(0.0);
     let items = keep(items, "no data in the area", &|i| !beside(i));
     let cloud = |i: &Item| i.cloud_share.is_none_or(|share| share <= wanted.max_cloud_share);
@@ -67,7 +70,15 @@ pub(crate) fn choose(items: Vec<Item>, wanted: &Wanted) -> Choice {
         skipped.push(("an older processing of the same sensing", before - ranked.len()));
     }
     ranked.sort_by(better);
-    Choice { ranked, skipped }
+    Choice { ranked: first(locked, &wanted.locked).into_iter().chain(ranked).collect(), skipped }
+}
+
+/// Locked scenes in the order of the lock, each once: two pages of a catalogue may both hold one.
+fn first(mut items: Vec<Item>, locked: &[String]) -> Vec<Item> {
+    let place = |item: &Item| locked.iter().position(|id| *id == item.id);
+    items.sort_by_key(place);
+    items.dedup_by(|a, b| a.id == b.id);
+    items
 }
 
 /// Judges valid pixels by the share of the area that a scene's footprint covers.
@@ -144,7 +155,15 @@ mod tests {
     fn wanted() -> Wanted {
         let periods = vec![Period { from: "2020-01-01".into(), to: "2024-12-31".into() }];
         let granule = "T48RVV".into();
-        Wanted { granule, periods, months: None, max_cloud_share: 1.0, item: None, area: None }
+        Wanted {
+            granule,
+            periods,
+            months: None,
+            max_cloud_share: 1.0,
+            item: None,
+            locked: vec![],
+            area: None,
+        }
     }
 
     fn order(items: Vec<Item>, wanted: &Wanted) -> Vec<String> {

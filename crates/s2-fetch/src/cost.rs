@@ -3,7 +3,6 @@
 use std::iter::Sum;
 
 use crate::find::assets;
-use crate::question::Question;
 use crate::stac::Item;
 use crate::wire::Wire;
 
@@ -51,10 +50,15 @@ impl Sum for Cost {
 ///
 /// # Errors
 /// If the item lacks an asset.
-pub(crate) async fn cost_of(wire: &Wire, item: &Item, question: &Question) -> anyhow::Result<Cost> {
-    let collection = item.collection.as_deref().unwrap_or(&question.collection);
+pub(crate) async fn cost_of(
+    wire: &Wire,
+    item: &Item,
+    wanted: &[String],
+    collection: &str,
+) -> anyhow::Result<Cost> {
+    let collection = item.collection.as_deref().unwrap_or(collection);
     let mut costs = Vec::new();
-    for (wanted, asset, url) in assets(item, &question.assets)? {
+    for (wanted, asset, url) in assets(item, wanted)? {
         let stated = match asset.size {
             Some(size) => Some(size),
             None => wire.length(&url, collection).await,

@@ -1,5 +1,7 @@
 //! From the question to the scenes that answer it, best first.
 
+use std::path::Path;
+
 use anyhow::Context;
 use contract::GranuleId;
 use geo::MultiPolygon;
@@ -8,6 +10,7 @@ use tracing::info;
 
 use crate::catalogue;
 use crate::choose::{self, Choice, Wanted, choose};
+use crate::closer;
 use crate::guard::shown;
 use crate::question::Question;
 use crate::stac::Item;
@@ -15,38 +18,68 @@ use crate::wire::Wire;
 
 const RUNNERS_UP_SHOWN: usize = 5;
 
-/// Finds and ranks the scenes of a granule, of which the best `n_used` will be fetched.
+/// What to look for.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    /// The granule.
+    pub granule: &'a GranuleId,
+    /// Days, clouds, files.
+    pub question: &'a Question,
+    /// One scene by its id.
+    pub item: Option<&'a str>,
+    /// Scenes that were chosen before and stay the choice, best first.
+    pub locked: &'a [String],
+    /// The part of the granule that matters.
+    pub area: Option<&'a MultiPolygon>,
+    /// How many of the best scenes will be fetched.
+    pub n_used: usize,
+    /// The name beside which a closer look keeps its files; `None` for no closer look.
+    pub beside: Option<&'a Path>,
+}
+
+/// Finds and ranks the scenes of a granule.
 ///
 /// # Errors
 /// If the catalogue cannot be read, or has no scene that fits: then with the exit code of that.
-pub(crate) async fn find(
-    wire: &Wire,
-    granule: &GranuleId,
-    question: &Question,
-    item: Option<&str>,
-    area: Option<&MultiPolygon>,
-    n_used: usize,
-) -> anyhow::Result<(Choice, Ledger)> {
+pub(crate) async fn find(wire: &Wire, search: &Search<'_>) -> anyhow::Result<(Choice, Ledger)> {
+    let question = search.question;
     let wanted = Wanted {
-        granule: granule.to_string(),
+        granule: search.granule.to_string(),
         periods: question.periods()?,
         months: question.months.clone(),
         max_cloud_share: question.max_cloud_share,
-        item: item.map(str::to_owned),
-        area: area.cloned(),
+        item: search.item.map(str::to_owned),
+        locked: search.locked.to_vec(),
+        area: search.area.cloned(),
     };
     let items =
         catalogue::items(wire, &wanted, &question.collection).await.context("reading the catalogue")?;
     let n_items = items.len();
-    let choice = choose(items, &wanted);
+    let mut choice = choose(items, &wanted);
+    if let Some(gone) = search.locked.iter().find(|id| choice.ranked.iter().all(|item| item.id != **id)) {
+        return Err(lost(wire, search.granule, gone));
+    }
+    let free = search.locked.is_empty() && search.item.is_none();
+    if let (true, Some(area), Some(beside), n @ 1..) = (free, search.area, search.beside, question.n_scl()) {
+        choice = closer::look(wire, choice, question, area, beside, n.max(search.n_used)).await?;
+        info!("rule: {}", closer::RULE);
+    }
     if choice.ranked.is_empty() {
         return Err(none(wire, &wanted, &choice));
     }
-    Ok((choice.clone(), ledger(&choice, n_items, n_used)))
+    let ledger = ledger(&choice, n_items, search.n_used);
+    Ok((choice, ledger))
+}
+
+fn lost(wire: &Wire, granule: &GranuleId, item: &str) -> anyhow::Error {
+    let text =
+        "want the locked scene {item} of granule {granule}, found it no more; choose again with --refresh";
+    let text = text.replace("{item}", item).replace("{granule}", granule.as_str());
+    coded(NOTHING_FITS, format!("{}: {text}", shown(wire.catalogue())))
 }
 
 /// Counts what became of the catalogue's items when the best `n_used` are fetched.
-pub(crate) fn ledger(choice: &Choice, n_items: usize, n_used: usize) -> Ledger {
+fn ledger(choice: &Choice, n_items: usize, n_used: usize) -> Ledger {
     let mut ledger = Ledger::of("scenes", n_items);
     for (reason, n) in &choice.skipped {
         (0..*n).for_each(|_| ledger.skip(reason));

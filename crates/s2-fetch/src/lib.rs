@@ -16,6 +16,7 @@ mod assign;
 mod audit;
 mod catalogue;
 mod choose;
+mod closer;
 mod compose;
 mod cost;
 mod cover;
@@ -25,18 +26,19 @@ mod fetch;
 mod find;
 mod flags;
 mod guard;
+mod items;
+mod lock;
 mod output;
 mod paint;
 mod plan;
 mod proof;
 mod question;
 mod radiometry;
-// The choice calls it.
-#[allow(dead_code)]
 mod scl;
 mod sign;
 mod stac;
 mod stack;
+mod summary;
 mod tiling;
 mod wire;
 

@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::assign::{Part, area_km2, base, fewer};
 use crate::cost::{Cost, cost_of, typical};
-use crate::find::find;
+use crate::find::{Search, find};
 use crate::flags::catalogue_url;
 use crate::question::Question;
 use crate::tiling;
@@ -132,10 +132,19 @@ fn chosen(flags: &Plan, catalogue: &str, parts: Vec<Part>, ledger: &mut Ledger) 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let searches = parts.into_iter().map(|part| async move {
         let granule = part.shape.granule.clone();
-        match find(wire, &granule, &flags.question, None, Some(&part.own), 1).await {
+        let search = Search {
+            granule: &granule,
+            question: &flags.question,
+            item: None,
+            locked: &[],
+            area: Some(&part.own),
+            n_used: 1,
+            beside: None,
+        };
+        match find(wire, &search).await {
             Ok((choice, _)) => {
                 let best = &choice.ranked[0];
-                let cost = cost_of(wire, best, &flags.question).await?;
+                let cost = cost_of(wire, best, &flags.question.assets, &flags.question.collection).await?;
                 Ok((
                     granule,
                     Some(Line {

@@ -1,10 +1,14 @@
 //! The question that a scene answers: which files, which days, how much cloud, where.
 
+use std::collections::BTreeSet;
+
 use contract::Made;
+use sha2::{Digest, Sha256};
 use stage::{WRONG_FLAGS, coded};
 
 use crate::area::AreaFlags;
 use crate::flags::{Months, Period, asset_name, day, months, period};
+use crate::proof::hexadecimal;
 
 /// Flags of the question.
 #[derive(clap::Args, Debug, Clone)]
@@ -78,7 +82,28 @@ impl Question {
         };
         if self.n_scl() == 0 { made } else { made.flag("scl-candidates", self.n_scl()) }
     }
+
+    /// A hash of all that decides the choice, the area's shape included. No path and no order of flags is in it.
+    pub fn hash(&self, area: Option<&str>, more: &[(&str, String)]) -> anyhow::Result<String> {
+        let days: BTreeSet<String> = self.periods()?.iter().map(ToString::to_string).collect();
+        let mut lines = vec![
+            format!("collection {}", self.collection),
+            format!("assets {}", self.assets.join(",")),
+            format!("days {}", days.into_iter().collect::<Vec<_>>().join(" ")),
+            format!("months {}", self.months.as_ref().map(ToString::to_string).unwrap_or_default()),
+            format!("max-cloud-share {}", self.max_cloud_share),
+            format!("scl-candidates {}", self.n_scl()),
+            format!("area {}", area.unwrap_or_default()),
+        ];
+        lines.extend(more.iter().map(|(key, value)| format!("{key} {value}")));
+        let mut hash = Sha256::new();
+        hash.update(lines.join("\n"));
+        Ok(hexadecimal(hash)[..HASH_DIGITS].to_owned())
+    }
 }
+
+/// Digits of the hash that a lock keeps: 64 bits, far more than a few hundred questions need.
+const HASH_DIGITS: usize = 16;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -94,6 +119,20 @@ pub(crate) mod tests {
     pub fn question(flags: &[&str]) -> Question {
         use clap::Parser;
         Cli::try_parse_from([&["x", "--assets", "B04"], flags].concat()).unwrap().question
+    }
+
+    #[test]
+    fn the_same_question_has_one_hash_however_it_is_put() {
+        let range =
+            question(&["--from", "2020-01-01", "--to", "2020-12-31", "--dates", "2022-01-01/2022-03-01"]);
+        let dates = question(&["--dates", "2022-01-01/2022-03-01", "--dates", "2020-01-01/2020-12-31"]);
+        assert_eq!(range.hash(None, &[]).unwrap(), dates.hash(None, &[]).unwrap());
+        let others = [
+            range.hash(Some("an area"), &[]).unwrap(),
+            range.hash(None, &[("scenes", "3".into())]).unwrap(),
+            question(&["--from", "2020-01-01", "--to", "2020-12-31"]).hash(None, &[]).unwrap(),
+        ];
+        assert!(others.iter().all(|hash| *hash != range.hash(None, &[]).unwrap()));
     }
 
     #[test]
