@@ -11,6 +11,7 @@ mod frame;
 mod id;
 mod made;
 mod rasters;
+mod row_group;
 mod spec;
 mod table;
 mod tables;
@@ -21,15 +22,17 @@ pub use frame::{Frame, Values};
 pub use id::{GranuleId, TileId};
 pub use made::{Made, sha256_of};
 pub use rasters::{BandSpec, COMPOSITE_INFO, HEATMAP, HEATMAP_COLOUR, RASTERS, RasterSpec, SCENE, SCL};
+pub use row_group::RowGroup;
 pub use spec::{Column, Kind, Spec};
 pub use table::{Record, read, tags, write};
 pub use tables::clusters::Cluster;
+pub use tables::footprints::{Footprint, FootprintWriter};
 pub use tables::labels::Label;
 pub use tables::metrics::Metric;
 pub use tables::pog::{PogRow, RaterRow};
 pub use tables::scenes::Scene;
 pub use tables::scores::Score;
-pub use tables::tiles::{Tile, TileReader, TileWriter, TilesMeta};
+pub use tables::tiles::{Tile, TileReader, TileWriter, TilesMeta, encode_row, pairs as tile_pairs};
 pub use tables::votes::Vote;
 
 /// The result of everything here.
@@ -39,6 +42,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub const TABLES: &[Spec] = &[
     Scene::SPEC,
     tables::tiles::SPEC,
+    tables::footprints::SPEC,
     Label::SPEC,
     Cluster::SPEC,
     Vote::SPEC,

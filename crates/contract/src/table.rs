@@ -59,7 +59,7 @@ pub fn tags(path: &Path) -> Result<Vec<(String, String)>> {
     })
 }
 
-pub(crate) fn to_frame(spec: &Spec, columns: Vec<Values>, n_rows: usize) -> DataFrame {
+fn to_frame(spec: &Spec, columns: Vec<Values>, n_rows: usize) -> DataFrame {
     assert_eq!(
         columns.len(),
         spec.columns.len(),
@@ -126,7 +126,7 @@ fn decode<T>(
     }
 }
 
-pub(crate) fn write_error(path: &Path, error: &polars::prelude::PolarsError) -> Error {
+fn write_error(path: &Path, error: &polars::prelude::PolarsError) -> Error {
     Error::Io {
         path: path.into(),
         action: "write",

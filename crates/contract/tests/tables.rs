@@ -36,7 +36,7 @@ fn every_column_name_ends_in_its_unit_and_is_unique() {
         }
     }
     let tables: BTreeSet<_> = TABLES.iter().map(|s| s.name).collect();
-    assert_eq!(tables.len(), 9);
+    assert_eq!(tables.len(), 10);
     assert!(n_columns > 60);
     assert!(RASTERS.iter().all(|r| CRATES.contains(&r.made_by)));
 }
@@ -222,6 +222,7 @@ fn tiles_are_read_row_by_row_as_they_were_written() {
             lon_deg: 104.0,
             lat_deg: 30.0,
             valid_share: 1.0,
+            cloud_share: (col == 1).then_some(0.25),
             skipped,
             pixels,
         }

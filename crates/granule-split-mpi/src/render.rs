@@ -2,6 +2,8 @@
 //!
 //! 0 is "no data" in every rendering of 16-bit numbers; numbers with data become 1 to 255.
 
+use raster::Pixel;
+
 /// How 16-bit reflectance becomes 8 bits. A scene of 8 bits always passes unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Render {
@@ -31,6 +33,11 @@ impl Ramp {
     /// The line between two numbers; `high` is at least one above `low`.
     pub fn between(low: f64, high: f64) -> Self {
         Self { low, high: high.max(low + 1.0) }
+    }
+
+    /// The two numbers, as [`Ramp::between`] takes them.
+    pub fn ends(&self) -> (f64, f64) {
+        (self.low, self.high)
     }
 
     /// The line between [`STRETCH_SHARES`] of the numbers counted in a histogram of [`N_LEVELS`] counts; number 0 is left out.
@@ -64,14 +71,65 @@ impl Ramp {
     }
 }
 
-/// How many pixels hold data: those of which some band is neither the no-data value nor black. `bands` are equally long.
-pub fn n_valid<T: Copy + Into<f64>>(bands: &[&[T]], nodata: Option<f64>, black_max: f64) -> usize {
-    let Some(first) = bands.first() else { return 0 };
-    let holds = |value: T| {
-        let value: f64 = value.into();
-        value > black_max && Some(value) != nodata
-    };
-    (0..first.len()).filter(|&i| bands.iter().any(|band| holds(band[i]))).count()
+/// A pixel type that tiles are made of.
+pub trait Level: Pixel + Ord {
+    /// The greatest number of this type that is not above `dn`.
+    fn up_to(dn: u16) -> Self;
+    /// The number itself, where this type has it.
+    fn exactly(number: f64) -> Option<Self>;
+    /// Renders a line of a band, with the 8-bit value of every number where that is not the number itself.
+    fn render(table: &[u8], from: &[Self], to: &mut [u8]);
+}
+
+impl Level for u8 {
+    fn up_to(dn: u16) -> Self {
+        u8::try_from(dn).unwrap_or(u8::MAX)
+    }
+
+    fn exactly(number: f64) -> Option<Self> {
+        (number.fract() == 0.0 && (0.0..=255.0).contains(&number)).then_some(number as u8)
+    }
+
+    fn render(_: &[u8], from: &[u8], to: &mut [u8]) {
+        to.copy_from_slice(from);
+    }
+}
+
+impl Level for u16 {
+    fn up_to(dn: u16) -> Self {
+        dn
+    }
+
+    fn exactly(number: f64) -> Option<Self> {
+        (number.fract() == 0.0 && (0.0..=65_535.0).contains(&number)).then_some(number as u16)
+    }
+
+    fn render(table: &[u8], from: &[u16], to: &mut [u8]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = table[usize::from(*from)]);
+    }
+}
+
+/// Which pixels hold data: those of which some band is neither the no-data value nor black.
+#[derive(Debug, Clone, Copy)]
+pub struct Holds<T> {
+    black_max: T,
+    nodata: T,
+}
+
+impl<T: Level> Holds<T> {
+    /// The rule of a scene.
+    pub fn new(nodata: Option<f64>, black_max: u16) -> Self {
+        let black_max = T::up_to(black_max);
+        // Black holds no data anyway.
+        Self { black_max, nodata: nodata.and_then(T::exactly).unwrap_or(black_max) }
+    }
+
+    /// Notes in `held` which pixels of a line hold data in this band. Plain loops over bytes, which the compiler makes wide.
+    pub fn note(self, line: &[T], held: &mut [u8]) {
+        held.iter_mut().zip(line).for_each(|(held, value)| {
+            *held |= u8::from(*value > self.black_max) & u8::from(*value != self.nodata);
+        });
+    }
 }
 
 #[cfg(test)]
@@ -111,11 +169,20 @@ mod tests {
         );
     }
 
+    fn n_held<T: Level>(bands: &[&[T]], nodata: Option<f64>, black_max: u16) -> usize {
+        let mut held = vec![0; bands[0].len()];
+        bands.iter().for_each(|band| Holds::new(nodata, black_max).note(band, &mut held));
+        held.iter().filter(|h| **h == 1).count()
+    }
+
     #[test]
     fn a_pixel_holds_data_if_any_band_does() {
-        let (red, blue) = ([0_u8, 0, 3, 9], [0_u8, 7, 2, 0]);
-        assert_eq!(n_valid(&[&red, &blue], None, 0.0), 3);
-        assert_eq!(n_valid(&[&red, &blue], None, 3.0), 2, "black may be a few counts bright");
-        assert_eq!(n_valid(&[&red, &blue], Some(7.0), 0.0), 2);
+        let (red, blue): (&[u8], &[u8]) = (&[0, 0, 3, 9], &[0, 7, 2, 0]);
+        assert_eq!(n_held(&[red, blue], None, 0), 3);
+        assert_eq!(n_held(&[red, blue], None, 3), 2, "black may be a few counts bright");
+        assert_eq!(n_held(&[red, blue], Some(7.0), 0), 2);
+        assert_eq!(n_held(&[red, blue], Some(-9999.0), 0), 3, "a value that no pixel can have");
+        assert_eq!(n_held(&[red, blue], None, 300), 0);
+        assert_eq!(n_held::<u16>(&[&[0, 300, 301]], None, 300), 1);
     }
 }

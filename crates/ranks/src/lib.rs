@@ -1,12 +1,17 @@
-//! The only code that knows MPI: the world of ranks, and work shared among them whose result comes together in order.
+//! The only code that knows MPI: the world of ranks, and mail between the threads of all of them.
 //!
-//! The same program runs alone (no `mpirun`: a world of one rank) or as N ranks, and makes the same bytes for any N, because
-//! [`World::in_order`] hands the items to rank 0 in the order of their numbers whoever made them.
+//! The same program runs alone (no `mpirun`: a world of one rank) or as N ranks. [`World::converse`] gives every rank numbered mailboxes;
+//! any thread sends to any mailbox, at home or away. The main thread of a rank alone speaks MPI (its level is "funneled"), and polls with
+//! short sleeps, so that a rank that computes on one thread leaves the processor to it.
 //!
 //! An error on any rank ends all of them: with one rank it returns to the caller, with more it is printed once and the whole world
-//! is aborted with exit code 1, since ranks that wait for each other cannot be told. A rank that is killed from outside is noticed by `mpirun`.
+//! is aborted with exit code 1, since ranks that wait for each other cannot be told. A thread that panics ends all ranks with 101.
+//! A rank that is killed from outside is noticed by `mpirun` (`srun`: with `--kill-on-bad-exit`).
 //!
-//! Left out: anything that exchanges messages between workers, and several worlds in one process.
+//! Left out: what letters mean, who waits for whom, how much may be under way at once (their readers and writers agree on that), and
+//! several worlds in one process.
+
+mod post;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -15,8 +20,10 @@ use std::time::Duration;
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Source};
+use mpi::traits::{Communicator, CommunicatorCollectives};
 use mpi::{Rank, Threading};
+
+pub use post::{Address, Guard, Mailbox, Post};
 
 /// Variables in which a launcher says how many ranks it started. A world of one beside a larger number here means that the ranks
 /// do not see each other.
@@ -25,6 +32,9 @@ const LAUNCHER_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NT
 /// How long after rank 0 each further rank speaks of an error.
 const TURN: Duration = Duration::from_millis(250);
 const LAST_TURN: Duration = Duration::from_secs(2);
+
+/// Exit code of a panic, as Rust has it.
+const PANICKED: i32 = 101;
 
 /// MPI counts the bytes of a message in 32 bits.
 const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
@@ -46,13 +56,11 @@ pub enum Error {
         /// Its value.
         launched: u64,
     },
-    /// An item is longer than a message may be.
+    /// A letter is longer than a message may be.
     #[error(
-        "want items of at most {MAX_MESSAGE_BYTES} bytes, found item {item} with {bytes}; share the work in smaller items"
+        "want letters of at most {MAX_MESSAGE_BYTES} bytes between ranks, found one of {bytes}; share the work in smaller items"
     )]
     TooLong {
-        /// The item's number.
-        item: usize,
         /// Its length.
         bytes: usize,
     },
@@ -110,38 +118,48 @@ impl World {
         self.rank == 0
     }
 
-    /// Makes items `0..n_items` on all ranks (item `k` on rank `k mod size`) and takes them on rank 0 in order.
+    /// Runs `work` on a thread of its own, with mailboxes on every rank, while the main thread carries letters between ranks.
     ///
-    /// A rank waits with its item until rank 0 takes it, so no more than one item a rank is in memory.
+    /// `work` starts what threads it likes, each with a [`Post::guard`], and ends when they have; ranks may differ in their number of
+    /// mailboxes. When it returns, every letter to this rank that still matters must have been read.
     ///
     /// # Errors
-    /// The first error of `make` or `take` on this rank; [`run`] turns it into the end of all ranks.
-    pub fn in_order<E: From<Error>>(
+    /// Those of `work`, at once: letters that it sent just before may be lost. [`run`] turns them into the end of all ranks.
+    pub fn converse<T: Send, E: Send>(
         &self,
-        n_items: usize,
-        mut make: impl FnMut(usize) -> Result<Vec<u8>, E>,
-        mut take: impl FnMut(usize, Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if !self.is_root() {
-            for item in (self.rank..n_items).step_by(self.size) {
-                let bytes = make(item)?;
-                if bytes.len() > MAX_MESSAGE_BYTES {
-                    return Err(Error::TooLong { item, bytes: bytes.len() }.into());
+        n_mailboxes: usize,
+        work: impl FnOnce(Post, Vec<Mailbox>) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        let (office, post, mailboxes) = post::open(self.rank, n_mailboxes);
+        std::thread::scope(|scope| {
+            let guard = post.guard();
+            let worker = scope.spawn(move || {
+                let result = work(post, mailboxes);
+                if result.is_err() {
+                    guard.stop();
                 }
-                self.communicator.process_at_rank(0).synchronous_send(&bytes[..]);
+                result
+            });
+            if !office.carry(&self.communicator) {
+                self.end(PANICKED);
             }
-            return Ok(());
+            // A panic was an order to end above; this cannot be reached with one.
+            worker.join().unwrap_or_else(|_| self.end(PANICKED))
+        })
+    }
+
+    /// Threads that this rank may compute on: the processors it may use, shared fairly with the ranks of this host that may use the same.
+    pub fn fair_threads(&self) -> usize {
+        let n_processors = std::thread::available_parallelism().map_or(1, usize::from);
+        if self.size == 1 {
+            return n_processors;
         }
-        for item in 0..n_items {
-            let maker = item % self.size;
-            let bytes = if maker == 0 {
-                make(item)?
-            } else {
-                self.communicator.process_at_rank(maker as Rank).receive_vec::<u8>().0
-            };
-            take(item, bytes)?;
-        }
-        Ok(())
+        let host = self.communicator.split_shared(self.rank as Rank);
+        let mine = fingerprint(&allowed_processors());
+        let mut all = vec![0u64; usize::try_from(host.size()).unwrap_or(1)];
+        host.all_gather_into(&mine, &mut all[..]);
+        let n_sharers = all.iter().filter(|other| **other == mine).count();
+        (n_processors / n_sharers.max(1)).max(1)
     }
 
     /// The sum of each count over all ranks, on every rank: for one ledger at the end.
@@ -149,6 +167,14 @@ impl World {
         let mut sums = vec![0; counts.len()];
         self.communicator.all_reduce_into(counts, &mut sums[..], SystemOperation::sum());
         sums
+    }
+
+    /// Ends all ranks, this process above all: its threads wait for one another.
+    fn end(&self, code: i32) -> ! {
+        if self.size > 1 {
+            self.communicator.abort(code);
+        }
+        std::process::exit(code)
     }
 
     /// Says the error and ends all ranks. An error that all ranks find, such as a missing file, is said once: ranks take turns, and the
@@ -167,9 +193,22 @@ impl Drop for World {
     /// A rank that panics must not wait for the others in MPI's farewell: they wait for it.
     fn drop(&mut self) {
         if std::thread::panicking() && self.size > 1 {
-            self.communicator.abort(101);
+            self.communicator.abort(PANICKED);
         }
     }
+}
+
+/// The processors that this process may use, as Linux lists them; elsewhere nothing, and all ranks of a host count as sharing.
+fn allowed_processors() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
+    line.unwrap_or_default().to_owned()
+}
+
+/// The same number for the same text (FNV-1a).
+fn fingerprint(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn refuse_singletons(variable_of: impl Fn(&str) -> Option<String>) -> Result<(), Error> {

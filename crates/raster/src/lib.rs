@@ -46,6 +46,13 @@ pub fn limit_cache(megabytes: usize) {
     CACHE_MB_WANTED.store(megabytes, Ordering::Relaxed);
 }
 
+/// Keeps GDAL to the calling thread: files that it opens or writes from now on start no threads of their own.
+pub fn stay_on_this_thread() {
+    set_up();
+    gdal::config::set_thread_local_config_option("GDAL_NUM_THREADS", "1")
+        .expect("constant text without NUL is a valid option");
+}
+
 /// Sets GDAL up once: no sidecar files, no chatter on stderr (every message returns as an [`Error`]), damaged JPEG
 /// blocks are errors, blocks are packed by all threads, few decoded ones are kept.
 pub(crate) fn set_up() {

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use gdal::raster::ColorInterpretation;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata};
 
 use crate::error::{open_error, said};
@@ -77,14 +78,14 @@ impl Source {
         self.dataset.rasterband(1).ok()?.no_data_value()
     }
 
-    /// The bands' names, in order; an empty text where a band has none.
+    /// The bands' names, in order: their description, else the colour that they are, else an empty text.
     pub fn band_names(&self) -> Vec<String> {
-        (1..=self.n_bands)
-            .map(|band| {
-                let band = self.dataset.rasterband(band).ok();
-                band.and_then(|b| b.description().ok()).unwrap_or_default()
-            })
-            .collect()
+        let name = |band| {
+            let band = self.dataset.rasterband(band).ok()?;
+            let described = band.description().ok().filter(|text| !text.is_empty());
+            described.or_else(|| colour(band.color_interpretation()).map(str::to_owned))
+        };
+        (1..=self.n_bands).map(|band| name(band).unwrap_or_default()).collect()
     }
 
     /// A tag of the file: domain `""` is the ordinary one.
@@ -117,17 +118,37 @@ impl Source {
         width: usize,
     ) -> Result<Vec<T>> {
         self.check_window(band, row, col, height, width)?;
-        if !self.dtype.fits(T::DTYPE) {
-            return Err(Error::Dtype {
-                path: self.path.clone(),
-                wanted: T::DTYPE,
-                found: self.dtype.to_string(),
-            });
-        }
+        self.check_dtype(T::DTYPE)?;
         self.limit("pixels in one window", MAX_WINDOW_BYTES, bytes_of(height, width, T::DTYPE.bytes()))?;
         let mut pixels = vec![T::default(); height * width];
         self.read_into(band, (row, col), (height, width), &mut pixels)?;
         Ok(pixels)
+    }
+
+    /// Reads a window of several bands (counted from 1) into `pixels`: `[bands, height, width]`. A window inside one block decodes it once,
+    /// also where the file keeps the bands of a pixel together.
+    ///
+    /// # Errors
+    /// As [`Source::read_window`]; also [`Error::Shape`] where `pixels` is not of that size.
+    pub fn read_bands_into<T: Pixel>(
+        &self,
+        bands: &[usize],
+        (row, col): (usize, usize),
+        (height, width): (usize, usize),
+        pixels: &mut [T],
+    ) -> Result<()> {
+        self.check_dtype(T::DTYPE)?;
+        if pixels.len() != bands.len() * height * width {
+            return Err(Error::Shape {
+                wanted: format!("room for {} bands of {height} x {width} pixels", bands.len()),
+                found: format!("{} pixels", pixels.len()),
+            });
+        }
+        for (&band, plane) in bands.iter().zip(pixels.chunks_exact_mut((height * width).max(1))) {
+            self.check_window(band, row, col, height, width)?;
+            self.read_into(band, (row, col), (height, width), plane)?;
+        }
+        Ok(())
     }
 
     /// Reads a whole band (counted from 1): `[height, width]`.
@@ -178,6 +199,13 @@ impl Source {
             .map_err(|e| Error::Decode { path: self.path.clone(), band, row, col, found: said(e) })
     }
 
+    fn check_dtype(&self, wanted: Dtype) -> Result<()> {
+        if self.dtype.fits(wanted) {
+            return Ok(());
+        }
+        Err(Error::Dtype { path: self.path.clone(), wanted, found: self.dtype.to_string() })
+    }
+
     fn check_window(&self, band: usize, row: usize, col: usize, height: usize, width: usize) -> Result<()> {
         let inside = |start: usize, n: usize, end: usize| {
             n > 0 && start.checked_add(n).is_some_and(|stop| stop <= end)
@@ -211,6 +239,15 @@ impl Source {
             return Ok(());
         }
         Err(Error::TooLarge { path: self.path.clone(), what, limit_bytes, found_bytes })
+    }
+}
+
+fn colour(interpretation: ColorInterpretation) -> Option<&'static str> {
+    match interpretation {
+        ColorInterpretation::RedBand => Some("red"),
+        ColorInterpretation::GreenBand => Some("green"),
+        ColorInterpretation::BlueBand => Some("blue"),
+        _ => None,
     }
 }
 

@@ -180,6 +180,7 @@ fn placeless(tile: TileId, pixels: Option<Vec<u8>>) -> Tile {
         lon_deg: 0.0,
         lat_deg: 0.0,
         valid_share,
+        cloud_share: None,
         skipped,
         pixels,
     }

@@ -56,6 +56,7 @@ fn granule(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
                 lon_deg: 0.0,
                 lat_deg: 0.0,
                 valid_share: 1.0,
+                cloud_share: None,
                 skipped: empty.then(|| "no data".into()),
                 pixels: (!empty).then_some(pixels),
             }

@@ -40,6 +40,7 @@ impl Scene {
                     lon_deg: 0.0,
                     lat_deg: 0.0,
                     valid_share: 1.0,
+                    cloud_share: None,
                     skipped: empty.then(|| "no data".into()),
                     pixels: (!empty).then(|| pixels(row, col)),
                 }

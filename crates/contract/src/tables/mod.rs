@@ -1,6 +1,7 @@
 //! The tables, one file each: the spec, the row, and the way between them.
 
 pub mod clusters;
+pub mod footprints;
 pub mod labels;
 pub mod metrics;
 pub mod pog;

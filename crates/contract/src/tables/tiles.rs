@@ -1,11 +1,8 @@
-use super::{f64s, may_text, text, u32s};
-use crate::table::{read_frame, to_frame, write_error};
-use crate::{Column, Error, Frame, GranuleId, Kind, Made, Result, Spec, TileId, Values, file::Whole};
-use polars::io::parquet::write::{BatchedWriter, KeyValueMetadata};
-use polars::polars_utils::compression::ZstdLevel;
-use polars::prelude::{ParquetCompression, ParquetWriter};
+use super::{f64s, may_f64s, may_text, text, u32s};
+use crate::row_group::{self, Joined, RowGroup};
+use crate::table::read_frame;
+use crate::{Column, Error, Frame, GranuleId, Kind, Made, Result, Spec, TileId, Values};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// One tile of a granule. The pixels are 8-bit, `[band, row, col]`, `tile_px` on a side.
@@ -27,6 +24,8 @@ pub struct Tile {
     pub lat_deg: f64,
     /// Share of pixels with data.
     pub valid_share: f64,
+    /// Share of cloud and cloud shadow among the pixels that a scene classification knows; missing without one.
+    pub cloud_share: Option<f64>,
     /// Why the tile has no pixels here.
     pub skipped: Option<String>,
     /// `bands x tile_px x tile_px` bytes; missing if skipped, or if only the index was read.
@@ -62,7 +61,7 @@ impl TilesMeta {
 /// The tiles table. Written and read row of tiles by row of tiles, see [`TileWriter`] and [`TileReader`].
 pub const SPEC: Spec = Spec {
     name: "tiles",
-    version: 1,
+    version: 2,
     made_by: "granule-split-mpi",
     about: "one tile of a granule; a row group is a row of tiles",
     columns: &[
@@ -76,6 +75,7 @@ pub const SPEC: Spec = Spec {
         Column::measured("lon_deg", "deg", "longitude of the centre"),
         Column::measured("lat_deg", "deg", "latitude of the centre"),
         Column::measured("valid_share", "share", "pixels with data"),
+        Column::measured("cloud_share", "share", "cloud and its shadow among classified pixels").or_missing(),
         Column::plain("skipped", Kind::Text, "why the tile has no pixels").or_missing(),
         Column::plain("pixels", Kind::Bytes, "8-bit pixels [band, row, col]").or_missing(),
     ],
@@ -83,13 +83,23 @@ pub const SPEC: Spec = Spec {
 
 const META_KEY: &str = "tiles";
 
+/// Encodes a row of tiles as the row group that [`TileWriter::splice`] appends.
+///
+/// # Panics
+/// If a tile's pixels are not of the size that the meta data promise.
+pub fn encode_row(tiles: Vec<Tile>, meta: &TilesMeta) -> RowGroup {
+    let wanted = meta.tile_bytes();
+    for pixels in tiles.iter().filter_map(|t| t.pixels.as_ref()) {
+        assert_eq!(pixels.len(), wanted, "a tile's pixels must fill it");
+    }
+    row_group::encode(&SPEC, columns(tiles), None)
+}
+
 /// Writes a tiles table, one row of tiles at a time, in constant memory.
 pub struct TileWriter {
-    path: PathBuf,
-    // Declared before `whole`, so that the encoder is gone when the part file is.
-    parquet: BatchedWriter<File>,
-    whole: Whole,
-    tile_bytes: usize,
+    file: Joined,
+    meta: TilesMeta,
+    pairs: Vec<(String, String)>,
 }
 
 impl TileWriter {
@@ -98,18 +108,15 @@ impl TileWriter {
     /// # Errors
     /// [`Error::Io`] or [`Error::Busy`].
     pub fn begin(path: &Path, meta: &TilesMeta, made: &Made) -> Result<Self> {
-        let mut whole = Whole::begin(path)?;
-        let file = whole.file().try_clone().map_err(Error::io(path, "write"))?;
-        let mut pairs = made.pairs(&SPEC.tag());
-        pairs.push((META_KEY.into(), serde_json::to_string(meta).expect("plain data is always JSON")));
-        let schema = to_frame(&SPEC, columns(&[]), 0).schema().clone();
-        let level = ZstdLevel::try_new(1).expect("1 is a level");
-        let parquet = ParquetWriter::new(file)
-            .with_compression(ParquetCompression::Zstd(Some(level)))
-            .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
-            .batched(&schema)
-            .map_err(|e| write_error(path, &e))?;
-        Ok(Self { path: path.into(), parquet, whole, tile_bytes: meta.tile_bytes() })
+        Ok(Self { pairs: pairs(meta, made), ..Self::begin_unsigned(path, meta)? })
+    }
+
+    /// Begins a file whose provenance is given at its end, to [`TileWriter::finish_signed`]: hashes take time.
+    ///
+    /// # Errors
+    /// As [`TileWriter::begin`].
+    pub fn begin_unsigned(path: &Path, meta: &TilesMeta) -> Result<Self> {
+        Ok(Self { file: Joined::begin(path, &SPEC, false)?, meta: meta.clone(), pairs: Vec::new() })
     }
 
     /// Writes the next row of tiles as one row group.
@@ -118,23 +125,42 @@ impl TileWriter {
     /// [`Error::Io`], such as a full disk.
     ///
     /// # Panics
-    /// If a tile's pixels are not of the size that the meta data promise.
+    /// As [`encode_row`].
     pub fn push_row(&mut self, tiles: &[Tile]) -> Result<()> {
-        for pixels in tiles.iter().filter_map(|t| t.pixels.as_ref()) {
-            assert_eq!(pixels.len(), self.tile_bytes, "a tile's pixels must fill it");
-        }
-        let frame = to_frame(&SPEC, columns(tiles), tiles.len());
-        self.parquet.write_batch(&frame).map_err(|e| write_error(&self.path, &e))
+        self.splice(encode_row(tiles.to_vec(), &self.meta))
+    }
+
+    /// Appends the next row of tiles, encoded elsewhere by [`encode_row`].
+    ///
+    /// # Errors
+    /// [`Error::Io`], such as a full disk, or bytes that are no row of tiles.
+    pub fn splice(&mut self, row: RowGroup) -> Result<()> {
+        self.file.splice(row)
     }
 
     /// Ends the file and gives it its name.
     ///
     /// # Errors
     /// [`Error::Io`]; an old file under the name is then untouched.
-    pub fn finish(self) -> Result<()> {
-        self.parquet.finish().map_err(|e| write_error(&self.path, &e))?;
-        self.whole.commit()
+    pub fn finish(mut self) -> Result<()> {
+        let pairs = std::mem::take(&mut self.pairs);
+        self.finish_signed(pairs)
     }
+
+    /// Ends the file with the metadata of [`pairs`] and gives it its name.
+    ///
+    /// # Errors
+    /// As [`TileWriter::finish`].
+    pub fn finish_signed(self, pairs: Vec<(String, String)>) -> Result<()> {
+        self.file.finish(pairs)
+    }
+}
+
+/// The metadata of a finished tiles table: files of equal metadata are equal.
+pub fn pairs(meta: &TilesMeta, made: &Made) -> Vec<(String, String)> {
+    let mut pairs = made.pairs(&SPEC.tag());
+    pairs.push((META_KEY.into(), serde_json::to_string(meta).expect("plain data is always JSON")));
+    pairs
 }
 
 /// Reads a tiles table, in parts of constant memory.
@@ -206,7 +232,8 @@ impl TileReader {
         let (ids, skipped) = (f.ids::<TileId>("tile")?, f.may_text("skipped")?);
         let (west_m, south_m) = (f.f64s("west_m")?, f.f64s("south_m")?);
         let (east_m, north_m) = (f.f64s("east_m")?, f.f64s("north_m")?);
-        let (lon_deg, lat_deg, valid) = (f.f64s("lon_deg")?, f.f64s("lat_deg")?, f.f64s("valid_share")?);
+        let (lon_deg, lat_deg) = (f.f64s("lon_deg")?, f.f64s("lat_deg")?);
+        let (valid, cloud) = (f.f64s("valid_share")?, f.may_f64s("cloud_share")?);
         let mut pixels = if with_pixels { f.may_bytes("pixels")? } else { vec![None; ids.len()] };
         let wanted = self.meta.tile_bytes();
         if let Some(odd) = pixels.iter().flatten().find(|p| p.len() != wanted) {
@@ -221,6 +248,7 @@ impl TileReader {
             lon_deg: lon_deg[i],
             lat_deg: lat_deg[i],
             valid_share: valid[i],
+            cloud_share: cloud[i],
             skipped: skipped[i].clone(),
             pixels: pixels[i].take(),
         };
@@ -228,7 +256,9 @@ impl TileReader {
     }
 }
 
-fn columns(tiles: &[Tile]) -> Vec<Values> {
+fn columns(mut tiles: Vec<Tile>) -> Vec<Values> {
+    let pixels = tiles.iter_mut().map(|t| t.pixels.take()).collect();
+    let tiles = &tiles[..];
     vec![
         text(tiles, |t| t.tile),
         u32s(tiles, |t| t.tile.row),
@@ -240,7 +270,8 @@ fn columns(tiles: &[Tile]) -> Vec<Values> {
         f64s(tiles, |t| t.lon_deg),
         f64s(tiles, |t| t.lat_deg),
         f64s(tiles, |t| t.valid_share),
+        may_f64s(tiles, |t| t.cloud_share),
         may_text(tiles, |t| &t.skipped),
-        Values::Bytes(tiles.iter().map(|t| t.pixels.clone()).collect()),
+        Values::Bytes(pixels),
     ]
 }

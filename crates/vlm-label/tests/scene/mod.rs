@@ -56,6 +56,7 @@ fn tile(row: u32, col: u32) -> Tile {
         lon_deg: -75.6,
         lat_deg: 37.7,
         valid_share: if skipped { 0.0 } else { 1.0 },
+        cloud_share: None,
         skipped: skipped.then(|| "no valid pixels".into()),
         pixels: (!skipped).then(|| (0..48).map(|at| (at * 5 + row * 40 + col * 9) as u8).collect()),
     }

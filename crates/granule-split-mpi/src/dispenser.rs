@@ -1,0 +1,274 @@
+//! Who does what next: runs of block rows of all granules, granule after granule, to whichever lane is free.
+//!
+//! Runs are long at first and short at the end of a granule, so that lanes end together. No run begins far ahead of the earliest
+//! one that is not done, so that what waits for its turn in a file stays small.
+
+use std::collections::BTreeMap;
+
+use crate::letter::{Survey, Tally, ToLane};
+use crate::render::{N_LEVELS, Ramp};
+
+/// The longest run, in units.
+const MAX_RUN_UNITS: usize = 4;
+
+/// How far ahead runs may begin, in units: some, and some more for each lane.
+const AHEAD_UNITS: usize = 4;
+const AHEAD_UNITS_A_LANE: usize = 3;
+
+/// What became of a granule.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Its file was made.
+    Made(Tally),
+    /// Its file was there.
+    MadeAlready,
+    /// It could not be done, for this reason.
+    Failed(String),
+}
+
+#[derive(Debug)]
+enum Phase {
+    Unseen,
+    Surveying,
+    Counting {
+        next: usize,
+        n_units: usize,
+        n_counted: usize,
+        n_to_cut: usize,
+        counts: Vec<u64>,
+    },
+    Cutting {
+        next: usize,
+        n_units: usize,
+        running: BTreeMap<usize, usize>,
+        signed: bool,
+        ramps: Vec<(f64, f64)>,
+    },
+    Over(Outcome),
+}
+
+/// The state of all granules.
+#[derive(Debug)]
+pub struct Dispenser {
+    granules: Vec<Phase>,
+    n_lanes: usize,
+}
+
+impl Dispenser {
+    /// Nothing done yet.
+    pub fn new(n_granules: usize, n_lanes: usize) -> Self {
+        Self { granules: (0..n_granules).map(|_| Phase::Unseen).collect(), n_lanes }
+    }
+
+    /// What became of the granules, once all are over.
+    pub fn outcomes(&self) -> Option<Vec<Outcome>> {
+        let over = |phase: &Phase| match phase {
+            Phase::Over(outcome) => Some(outcome.clone()),
+            _ => None,
+        };
+        self.granules.iter().map(over).collect()
+    }
+
+    /// Granules that are over.
+    pub fn n_over(&self) -> usize {
+        self.granules.iter().filter(|phase| matches!(phase, Phase::Over(_))).count()
+    }
+
+    /// The next thing to do, if there is one now.
+    pub fn next(&mut self) -> Option<ToLane> {
+        let n_lanes = self.n_lanes;
+        let first = self.granules.iter().position(|phase| !matches!(phase, Phase::Over(_)))?;
+        // More granules than lanes are never begun at once.
+        let open = self.granules.iter_mut().enumerate().skip(first).take(n_lanes + 1);
+        open.into_iter().find_map(|(granule, phase)| next_of(granule, phase, n_lanes))
+    }
+
+    /// A granule was opened.
+    pub fn surveyed(&mut self, granule: usize, survey: Survey) {
+        let phase = &mut self.granules[granule];
+        if !matches!(phase, Phase::Surveying) {
+            return;
+        }
+        *phase = match survey {
+            Survey::MadeAlready => Phase::Over(Outcome::MadeAlready),
+            Survey::ToCut { n_units, n_counted_units: 0 } => cutting(n_units, Vec::new()),
+            Survey::ToCut { n_units, n_counted_units } => Phase::Counting {
+                next: 0,
+                n_units: n_counted_units,
+                n_counted: 0,
+                n_to_cut: n_units,
+                counts: Vec::new(),
+            },
+        };
+    }
+
+    /// The numbers in some units were counted.
+    pub fn counted(&mut self, granule: usize, n: usize, more: &[u64]) {
+        let Phase::Counting { n_units, n_counted, n_to_cut, counts, .. } = &mut self.granules[granule] else {
+            return;
+        };
+        counts.resize(more.len().max(counts.len()), 0);
+        counts.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        *n_counted += n;
+        if n_counted == n_units {
+            let ramps =
+                counts.chunks_exact(N_LEVELS).map(|counts| Ramp::of_histogram(counts).ends()).collect();
+            self.granules[granule] = cutting(*n_to_cut, ramps);
+        }
+    }
+
+    /// A run was cut; how many units it had.
+    pub fn cut(&mut self, granule: usize, from: usize) -> usize {
+        match &mut self.granules[granule] {
+            Phase::Cutting { running, .. } => running.remove(&from).map_or(0, |to| to - from),
+            _ => 0,
+        }
+    }
+
+    /// A granule's file has its name.
+    pub fn written(&mut self, granule: usize, tally: Tally) {
+        if !matches!(self.granules[granule], Phase::Over(_)) {
+            self.granules[granule] = Phase::Over(Outcome::Made(tally));
+        }
+    }
+
+    /// A granule cannot be done; whether that is news.
+    pub fn failed(&mut self, granule: usize, reason: String) -> bool {
+        let news = !matches!(self.granules[granule], Phase::Over(_));
+        if news {
+            self.granules[granule] = Phase::Over(Outcome::Failed(reason));
+        }
+        news
+    }
+}
+
+fn cutting(n_units: usize, ramps: Vec<(f64, f64)>) -> Phase {
+    Phase::Cutting { next: 0, n_units, running: BTreeMap::new(), signed: false, ramps }
+}
+
+fn next_of(granule: usize, phase: &mut Phase, n_lanes: usize) -> Option<ToLane> {
+    match phase {
+        Phase::Unseen => {
+            *phase = Phase::Surveying;
+            Some(ToLane::Survey { granule })
+        }
+        Phase::Counting { next, n_units, .. } if *next < *n_units => {
+            let from = *next;
+            *next += run(*n_units - from, n_lanes);
+            Some(ToLane::Count { granule, from, to: *next })
+        }
+        Phase::Cutting { signed, .. } if !*signed => {
+            *signed = true;
+            Some(ToLane::Sign { granule })
+        }
+        Phase::Cutting { next, n_units, running, ramps, .. } if *next < *n_units => {
+            let (from, length) = (*next, run(*n_units - *next, n_lanes));
+            let earliest = running.first_key_value().map_or(from, |(from, _)| *from);
+            if from + length - earliest > AHEAD_UNITS + AHEAD_UNITS_A_LANE * n_lanes {
+                return None;
+            }
+            *next += length;
+            running.insert(from, *next);
+            Some(ToLane::Cut { granule, from, to: *next, ramps: ramps.clone() })
+        }
+        Phase::Surveying | Phase::Counting { .. } | Phase::Cutting { .. } | Phase::Over(_) => None,
+    }
+}
+
+/// A part of what is left that leaves some for each lane.
+fn run(n_left: usize, n_lanes: usize) -> usize {
+    (n_left / (2 * n_lanes.max(1))).clamp(1, MAX_RUN_UNITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets lanes that work at different speeds do all there is; returns the units that were cut, in the order in which they were handed out.
+    fn drive(n_granules: usize, n_lanes: usize, n_units: usize) -> Vec<(usize, usize)> {
+        let mut dispenser = Dispenser::new(n_granules, n_lanes);
+        let (mut busy, mut cut, mut turn) = (Vec::new(), Vec::new(), 0);
+        while dispenser.outcomes().is_none() {
+            while busy.len() < n_lanes {
+                let Some(order) = dispenser.next() else { break };
+                busy.push(order);
+            }
+            assert!(!busy.is_empty(), "lanes wait although there is work");
+            turn += 7;
+            match busy.remove(turn % busy.len()) {
+                ToLane::Survey { granule } => {
+                    dispenser.surveyed(granule, Survey::ToCut { n_units, n_counted_units: 0 });
+                }
+                ToLane::Cut { granule, from, to, .. } => {
+                    cut.extend((from..to).map(|unit| (granule, unit)));
+                    dispenser.cut(granule, from);
+                    if cut.iter().filter(|(of, _)| *of == granule).count() == n_units {
+                        dispenser.written(granule, Tally::default());
+                    }
+                }
+                _ => {}
+            }
+        }
+        cut
+    }
+
+    #[test]
+    fn every_unit_of_every_granule_is_cut_exactly_once() {
+        let mut n_cases = 0;
+        for (n_granules, n_lanes, n_units) in [(1, 1, 22), (1, 2, 22), (3, 7, 22), (5, 4, 1), (2, 64, 22)] {
+            let mut cut = drive(n_granules, n_lanes, n_units);
+            cut.sort_unstable();
+            let wanted: Vec<_> =
+                (0..n_granules).flat_map(|granule| (0..n_units).map(move |unit| (granule, unit))).collect();
+            assert_eq!(cut, wanted);
+            n_cases += 1;
+        }
+        assert_eq!(n_cases, 5);
+    }
+
+    #[test]
+    fn a_slow_lane_keeps_the_others_from_running_far_ahead() {
+        let mut dispenser = Dispenser::new(1, 2);
+        dispenser.next();
+        dispenser.surveyed(0, Survey::ToCut { n_units: 1000, n_counted_units: 0 });
+        dispenser.next();
+        let mut furthest = 0;
+        while let Some(ToLane::Cut { from, to, .. }) = dispenser.next() {
+            furthest = to;
+            if from > 0 {
+                dispenser.cut(0, from);
+            }
+        }
+        assert!((4..=AHEAD_UNITS + 2 * AHEAD_UNITS_A_LANE).contains(&furthest), "{furthest}");
+        dispenser.cut(0, 0);
+        assert!(dispenser.next().is_some());
+    }
+
+    #[test]
+    fn a_granule_that_fails_does_not_stop_the_next() {
+        let mut dispenser = Dispenser::new(2, 1);
+        assert_eq!(dispenser.next(), Some(ToLane::Survey { granule: 0 }));
+        assert!(dispenser.failed(0, "absent".into()));
+        assert!(!dispenser.failed(0, "again".into()), "said once");
+        assert_eq!(dispenser.next(), Some(ToLane::Survey { granule: 1 }));
+        dispenser.surveyed(1, Survey::MadeAlready);
+        assert_eq!(dispenser.outcomes(), Some(vec![Outcome::Failed("absent".into()), Outcome::MadeAlready]));
+    }
+
+    #[test]
+    fn cutting_waits_until_all_numbers_are_counted() {
+        let mut dispenser = Dispenser::new(1, 1);
+        dispenser.next();
+        dispenser.surveyed(0, Survey::ToCut { n_units: 2, n_counted_units: 2 });
+        let mut counts = vec![0; N_LEVELS];
+        counts[100..200].fill(1);
+        assert_eq!(dispenser.next(), Some(ToLane::Count { granule: 0, from: 0, to: 1 }));
+        dispenser.counted(0, 1, &counts);
+        assert_eq!(dispenser.next(), Some(ToLane::Count { granule: 0, from: 1, to: 2 }));
+        assert_eq!(dispenser.next(), None);
+        dispenser.counted(0, 1, &counts);
+        assert_eq!(dispenser.next(), Some(ToLane::Sign { granule: 0 }));
+        let ramps = vec![(101.0, 199.0)];
+        assert_eq!(dispenser.next(), Some(ToLane::Cut { granule: 0, from: 0, to: 1, ramps }));
+    }
+}
