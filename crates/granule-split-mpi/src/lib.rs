@@ -60,12 +60,18 @@ pub fn run(args: Args) -> anyhow::Result<Ledger> {
 fn split(world: &World, args: &Args) -> anyhow::Result<Ledger> {
     let jobs = args.jobs()?;
     let task = Task { args, jobs: &jobs, n_ranks: world.size() };
-    let Some(outcomes) = share::out(world, task)? else { return Ok(Ledger::default()) };
+    let ledger = share::out(world, task, |outcomes| conclude(args, &jobs, outcomes))?;
+    Ok(ledger.unwrap_or_default())
+}
+
+fn conclude(args: &Args, jobs: &[Job], outcomes: Vec<Outcome>) -> anyhow::Result<Ledger> {
     let whole = jobs.iter().zip(&outcomes).filter(|(_, outcome)| !matches!(outcome, Outcome::Failed(_)));
+    let whole: Vec<&Job> = whole.map(|(job, _)| job).collect();
+    let ledger = if args.many() { granules(jobs, outcomes) } else { tiles(outcomes)? };
     if let Some(path) = &args.index_out {
-        index::write(path, &whole.map(|(job, _)| job).collect::<Vec<_>>())?;
+        index::write(path, &whole)?;
     }
-    if args.many() { Ok(granules(&jobs, outcomes)) } else { tiles(outcomes) }
+    Ok(ledger)
 }
 
 /// The ledger of one granule counts its tiles.

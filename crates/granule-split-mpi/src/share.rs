@@ -8,11 +8,15 @@ use crate::dispenser::{Dispenser, Outcome};
 use crate::lane::{self, Task};
 use crate::letter::{CLERK, DISPENSER, FIRST_LANE, Survey, ToClerk, ToDispenser, ToLane, open, owner, send};
 
-/// Splits all granules; what became of each, on the first rank.
+/// Splits all granules and concludes on the first rank, while the others still wait: an error there finds none of them half gone.
 ///
 /// # Errors
-/// If ranks cannot talk to each other.
-pub fn out(world: &World, task: Task<'_>) -> anyhow::Result<Option<Vec<Outcome>>> {
+/// If ranks cannot talk to each other, and those of `conclude`.
+pub fn out<T: Send>(
+    world: &World,
+    task: Task<'_>,
+    conclude: impl FnOnce(Vec<Outcome>) -> anyhow::Result<T> + Send,
+) -> anyhow::Result<Option<T>> {
     let n_threads = task.args.threads.map_or_else(|| world.fair_threads(), |n| n as usize);
     let n_lanes = usize::try_from(world.sum(&[n_threads as u64])[0])?;
     let is_root = world.is_root();
@@ -27,10 +31,17 @@ pub fn out(world: &World, task: Task<'_>) -> anyhow::Result<Option<Vec<Outcome>>
             let (to_clerk, clerks_post) = (mailboxes.remove(CLERK), post.clone());
             scope.spawn(move || clerk::work(task, &clerks_post, &to_clerk));
             let guard = post.guard();
-            let outcomes = is_root.then(|| Hall::new(task, &post, n_lanes).serve(&to_dispenser)).transpose();
+            let served =
+                is_root.then(|| Hall::new(task, &post, n_lanes).serve(&to_dispenser).and_then(conclude));
+            let failed = matches!(served, Some(Err(_)));
+            // After an error the other ranks are ended with the world, and this one's clerk by a letter.
+            let ranks = if failed { 0..1 } else { 0..task.n_ranks };
+            for rank in ranks.filter(|_| is_root) {
+                send(&post, Address { rank, mailbox: CLERK }, &ToClerk::End, Vec::new())?;
+            }
             // Only now, so that a dispenser that panics ends the world.
             drop(guard);
-            outcomes
+            served.transpose()
         })
     })
 }
@@ -54,16 +65,13 @@ impl<'a> Hall<'a> {
         Self { task, post, n_lanes, dispenser, idle: Vec::new(), n_ended: 0, progress }
     }
 
-    /// Hands out work until all granules are over and all lanes have ended, then sends the clerks home.
+    /// Hands out work until all granules are over and all lanes have ended.
     fn serve(mut self, letters: &Mailbox) -> anyhow::Result<Vec<Outcome>> {
         while self.n_ended < self.n_lanes {
             let Some(letter) = letters.receive() else { break };
             let (news, payload) = open::<ToDispenser>(letter)?;
             self.hear(news, &payload)?;
             self.employ()?;
-        }
-        for rank in 0..self.task.n_ranks {
-            send(self.post, Address { rank, mailbox: CLERK }, &ToClerk::End, Vec::new())?;
         }
         Ok(self.dispenser.outcomes().unwrap_or_default())
     }

@@ -125,7 +125,7 @@ fn taken(output: &Output) -> String {
 #[test]
 fn every_item_comes_once_for_any_number_of_ranks_and_without_mpirun() {
     let alone = taken(&start(None, ""));
-    assert_eq!(alone.matches("00").count(), 2 * (N_ITEMS - 1), "{alone}");
+    assert_eq!(alone.matches(": ").count(), N_ITEMS, "{alone}");
     for np in [1, 2, 4, 7, 13] {
         assert_eq!(taken(&start(Some(np), "")), alone, "-np {np}");
     }
