@@ -291,3 +291,25 @@ fn assert_silent(dir: &Path, address: &str, works: bool) {
         assert!(!bytes.windows(SECRET.len()).any(|w| w == SECRET.as_bytes()), "{}", file.display());
     }
 }
+
+/// Words that programs use for switching the check of certificates off.
+const UNSAFE_WORDS: [&str; 6] = ["insecure", "no-verify", "no-check", "skip", "verify", "danger"];
+
+#[test]
+fn no_flag_turns_the_check_of_certificates_off() {
+    let help = |command: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_s2-fetch")).args(command).arg("--help").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let flags: Vec<String> = [help(&["fetch"]), help(&["plan"]), help(&[])]
+        .iter()
+        .flat_map(|text| text.split_whitespace())
+        .filter(|word| word.starts_with("--"))
+        .map(str::to_owned)
+        .collect();
+    assert!(flags.iter().any(|flag| flag == "--catalogue"), "{flags:?}");
+    for flag in &flags {
+        assert!(!UNSAFE_WORDS.iter().any(|word| flag.contains(word)), "{flag}");
+    }
+}

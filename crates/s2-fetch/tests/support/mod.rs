@@ -12,7 +12,7 @@ use raster::{Affine, BandOut, CogOptions, Crs, Grid, write_cog};
 use serde_json::{Value, json};
 
 pub use chance::Chance;
-pub use peers::{Peer, azurite, moto, nginx, rustac, tell, test_servers};
+pub use peers::{Peer, azurite, moto, moto_with_tls, nginx, rustac, tell, test_servers};
 pub use server::{Reply, Request, Server};
 
 pub const HEIGHT: usize = 40;

@@ -140,6 +140,15 @@ pub fn moto(programs: &Path) -> Peer {
     })
 }
 
+/// The same behind a certificate that it made itself.
+pub fn moto_with_tls(programs: &Path) -> Peer {
+    Peer::start(|port, _| {
+        let mut command = Command::new(programs.join("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string(), "-s"]);
+        command
+    })
+}
+
 /// Azure's blob store with one account.
 pub fn azurite(programs: &Path, account: &str, key: &str) -> Peer {
     Peer::start(|port, folder| {
