@@ -34,6 +34,8 @@ BUILD = yes
 REFERENCE_DATA ?= ../shared/reference
 ## PEERS              folder of what people run instead, for the benches
 PEERS = ../shared/peers
+## REFRESH            REFRESH=yes chooses scenes again whatever data/raw/AREA/scenes.lock says
+REFRESH =
 ## TARGET             the file that `make why` asks about
 TARGET =
 MPIRUN = mpirun --oversubscribe
@@ -46,6 +48,11 @@ TO =
 SUPPLIED =
 ASSETS = visual
 MAX_CLOUD_SHARE = 1
+DATES =
+MONTHS =
+WITHIN =
+COMPOSITE =
+SCENES = 3
 TILE_PX = 343
 EDGE = drop
 CLASS_PROMPT = prompts/classes/settlement.en.md
@@ -123,7 +130,8 @@ same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
 each = $(addprefix --$1 ,$2)
 
 # The flags of each stage, inputs included: recipes use them, and $(work)/flags keeps what they were.
-fetch-flags = --catalogue $(call quote,$(CATALOGUE)) --collection $(COLLECTION) --assets $(ASSETS) --from $(FROM) --to $(TO) --max-cloud-share $(MAX_CLOUD_SHARE)
+fetch-flags = --catalogue $(call quote,$(CATALOGUE)) --collection $(COLLECTION) --assets $(ASSETS) $(if $(FROM),--from $(FROM) --to $(TO)) $(call each,dates,$(DATES)) $(call each,months,$(MONTHS)) --max-cloud-share $(MAX_CLOUD_SHARE) $(call each,area,$(WITHIN)) $(if $(COMPOSITE),--composite $(COMPOSITE) --scenes $(SCENES))
+lock-flags = --lock $(raw)/scenes.lock $(if $(REFRESH),--refresh)
 split-flags = --tile-px $(TILE_PX) --edge $(EDGE)
 judge-flags-local = --heads $(HEADS) --weights $(WEIGHTS)
 judge-flags-openai = --model $(call quote,$(MODEL)) --record $1
@@ -221,8 +229,8 @@ endif
 $(filter-out $(raw)/% $(work)/%,$(supplied)):
 	@echo "$@: want this file, found none; data/aoi/README.md says what it is and where to get it" >&2; exit 1
 
-$(raw)/%.tif $(raw)/%.scene.parquet $(work)/ledger/fetch-%.json: $(work)/flags/fetch-% $(SUPPLIED) | $(supplied) $(BIN)/s2-fetch
-	$(BIN)/s2-fetch fetch --granule $* $(fetch-flags) $(call each,item,$(item-$*)) --ledger $(work)/ledger/fetch-$*.json --scene-out $(raw)/$*.scene.parquet --out $(raw)/$*.tif
+$(raw)/%.tif $(raw)/%.scene.parquet $(work)/ledger/fetch-%.json: $(work)/flags/fetch-% $(SUPPLIED) $(WITHIN) $(if $(REFRESH),FORCE) | $(supplied) $(BIN)/s2-fetch
+	$(BIN)/s2-fetch fetch --granule $* $(fetch-flags) $(call each,item,$(item-$*)) $(lock-flags) --ledger $(work)/ledger/fetch-$*.json --scene-out $(raw)/$*.scene.parquet --out $(raw)/$*.tif
 
 $(work)/tiles/%.parquet $(work)/ledger/split-%.json: $(raw)/%.tif $(work)/flags/split | $(BIN)/granule-split-mpi
 	$(if $(filter-out 1,$(RANKS)),$(MPIRUN) -np $(RANKS)) $(BIN)/granule-split-mpi --scene $< --granule $* $(split-flags) --ledger $(work)/ledger/split-$*.json --out $(work)/tiles/$*.parquet

@@ -275,3 +275,110 @@ pub(crate) fn share_inside(area: &MultiPolygon, shape: &MultiPolygon) -> f64 {
     let whole = area.unsigned_area();
     if whole > 0.0 { (area.intersection(shape).unsigned_area() / whole).min(1.0) } else { 0.0 }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use geo::Area;
+    use serde_json::json;
+
+    fn square(west: f64, south: f64) -> Value {
+        json!([
+            [west, south],
+            [west, south + 1.0],
+            [west + 1.0, south + 1.0],
+            [west + 1.0, south],
+            [west, south]
+        ])
+    }
+
+    fn county(code: &str, city: &str, name: &str, west: f64) -> Value {
+        json!({"type": "Feature", "properties": {"adcode": code, "province": "四川省", "city": city, "district": name},
+            "geometry": {"type": "Polygon", "coordinates": [square(west, 30.0)]}})
+    }
+
+    fn read(name: Option<&str>, document: &Value) -> anyhow::Result<MultiPolygon> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b.geojson");
+        std::fs::write(&path, document.to_string()).unwrap();
+        let flags = match name {
+            Some(name) => AreaFlags { boundary: Some(path), name: Some(name.into()), ..AreaFlags::default() },
+            None => AreaFlags { area: Some(path), ..AreaFlags::default() },
+        };
+        flags.read().map(|area| area.unwrap())
+    }
+
+    #[test]
+    fn every_kind_of_geojson_with_polygons_is_an_area() {
+        let with_hole = json!([
+            square(100.0, 30.0),
+            [[100.2, 30.2], [100.4, 30.2], [100.4, 30.4], [100.2, 30.4], [100.2, 30.2]]
+        ]);
+        let polygon = json!({"type": "Polygon", "coordinates": with_hole});
+        let many = json!({"type": "MultiPolygon", "coordinates": [with_hole, [square(103.0, 30.0)]]});
+        let feature = json!({"type": "Feature", "properties": null, "geometry": polygon});
+        let collection = json!({"type": "FeatureCollection", "features": [feature, {"type": "Feature", "properties": {},
+            "geometry": {"type": "Point", "coordinates": [1.0, 2.0]}}]});
+        for (document, area_deg2) in
+            [(polygon.clone(), 0.96), (many, 1.96), (feature, 0.96), (collection, 0.96)]
+        {
+            let area = read(None, &document).unwrap();
+            // The polygon arithmetic rounds to a billionth of the extent.
+            assert!((area.unsigned_area() - area_deg2).abs() < 1e-7, "{document}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_area_is_refused_with_the_file_named() {
+        let projected = json!({"type": "Polygon", "coordinates": [square(400_000.0, 3_500_000.0)]});
+        let pole = json!({"type": "Polygon", "coordinates": [square(10.0, 84.5)]});
+        let point = json!({"type": "Point", "coordinates": [1.0, 2.0]});
+        let empty = json!({"type": "FeatureCollection", "features": []});
+        for (document, said) in [
+            (projected, "EPSG:4326"),
+            (pole, "cut the poles off"),
+            (point, "want polygons, found none"),
+            (empty, "want polygons"),
+            (json!({"a": 1}), "want GeoJSON"),
+        ] {
+            let error = format!("{:#}", read(None, &document).unwrap_err());
+            assert!(error.contains(said) && error.contains("b.geojson"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_found_by_any_of_its_names_and_by_no_other() {
+        let file = json!({"type": "FeatureCollection", "features": [
+            county("510104", "成都市", "锦江区", 104.0),
+            county("511002", "内江市", "市中区", 105.0),
+            county("511102", "乐山市", "市中区", 106.0),
+        ]});
+        assert!((read(Some("锦江区"), &file).unwrap().unsigned_area() - 1.0).abs() < 1e-7);
+        assert!((read(Some("511102"), &file).unwrap().unsigned_area() - 1.0).abs() < 1e-7);
+        assert!((read(Some("四川省"), &file).unwrap().unsigned_area() - 3.0).abs() < 1e-7, "all its parts");
+        let two = read(Some("市中区"), &file).unwrap_err().to_string();
+        assert!(two.contains("found 2") && two.contains("内江市") && two.contains("乐山市"), "{two}");
+        let none = read(Some("锦江"), &file).unwrap_err().to_string();
+        assert!(none.contains("found none; near: 锦江区"), "{none}");
+    }
+
+    #[test]
+    fn a_rectangle_may_cross_the_antimeridian_and_nothing_else() {
+        let across = rectangle(&bbox("179,-18,-179,-17").unwrap());
+        assert_eq!((across.0.len(), across.unsigned_area()), (2, 2.0));
+        for wrong in [
+            "",
+            "1,2,3",
+            "1,2,3,4,5",
+            "0,10,1,5",
+            "0,80,1,85",
+            "-190,0,0,1",
+            "a,b,c,d",
+            "1,1,1,2",
+            "nan,0,1,1",
+        ] {
+            assert!(bbox(wrong).is_err(), "{wrong}");
+        }
+    }
+}

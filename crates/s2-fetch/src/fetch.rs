@@ -30,7 +30,7 @@ const CACHE_MB: usize = 32;
 #[derive(clap::Args, Debug)]
 /// Flags of `fetch`.
 pub(crate) struct Fetch {
-    /// Static STAC catalogue (path, file: or http address) or root of a STAC API
+    /// Static STAC catalogue (path, file: or http address), a table of items (.parquet), or root of a STAC API
     #[arg(long, value_name = "PATH|URL")]
     pub catalogue: String,
     /// Granule, such as T18SVG

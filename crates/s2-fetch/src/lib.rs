@@ -1,7 +1,12 @@
-//! A granule's best Sentinel-2 scene from a STAC catalogue, as one Cloud Optimized GeoTIFF with its provenance.
+//! Sentinel-2 scenes for an area: which granules (`plan`), which scene of each, fetched, proven and written as one Cloud Optimized GeoTIFF with
+//! its provenance (`fetch`), and whether scenes agree in radiometry (`audit`).
 //!
-//! The catalogue is a static one (a file, or on the web) or a search API; Planetary Computer's and Earth Search's dialects are understood.
-//! The scene is chosen by a printed rule, its files are fetched, held to the published length and hash, decoded block by block, and stacked
+//! An area is a polygon, a rectangle, a named place of a boundary file, or a list of granules. The tiling is computed, every place is given to one
+//! granule, and granules whose part others cover are given up.
+//!
+//! The catalogue is a static one (a file, or on the web), a table of items (stac-geoparquet) or a search API; Planetary Computer's and Earth
+//! Search's dialects are understood. The scene is chosen by a printed rule, inside the area by footprint and classification, and may be locked.
+//! Its files are fetched, held to the published length and hash, decoded block by block, and stacked
 //! into one file, tile by tile: memory does not grow with the scene. The offset that newer processings add to reflectance is taken off, by a rule of each
 //! provider, held to the numbers, and recorded; of several scenes before they are combined into a composite.
 //!
@@ -9,7 +14,7 @@
 //! Bad input: one line that names it. Bad network: at most five tries a file, waits as the server asks. Hostile catalogue: no file, no private host,
 //! no more bytes than promised, no name of its own in a path.
 //!
-//! Left out: resumed downloads, resampling of 20 m and 60 m bands onto 10 m.
+//! Left out: resumed downloads, resampling of 20 m and 60 m bands onto 10 m, ground beyond 84° N and 80° S.
 
 mod area;
 mod assign;
@@ -44,6 +49,8 @@ mod wire;
 
 use stage::Ledger;
 
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong flags; 3 no scene fits the question; 4 the network or a server gave up, try later.";
+
 /// Flags of the program.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -54,8 +61,10 @@ pub struct Args {
 #[derive(clap::Subcommand, Debug)]
 enum Command {
     /// List the granules that cover an area, each place once, and say what fetching them costs
+    #[command(after_help = EXIT_CODES)]
     Plan(plan::Plan),
     /// Fetch the best scene of a granule
+    #[command(after_help = EXIT_CODES)]
     Fetch(fetch::Fetch),
     /// Find scenes, or parts of one, that carry the offset of newer processings among those that do not, by their dark pixels
     Audit(audit::Audit),

@@ -265,3 +265,56 @@ fn a_real_page_of_items_is_ranked_and_costed() {
     let ledger: Value = serde_json::from_slice(&fs::read(ledger).unwrap()).unwrap();
     assert_eq!((&ledger["n_in"], &ledger["n_ok"]), (&json!(10), &json!(1)), "{ledger}");
 }
+
+/// An API on loopback over two scenes, one of a neighbour, that answers a search as `answer` says.
+fn api(dir: &Path, answer: impl Fn(&Value, Vec<Value>) -> Reply + Send + 'static) -> Server {
+    let red = band(dir);
+    let bytes = fs::read(dir.join("red.tif")).unwrap();
+    let mut promised = red.clone();
+    promised["href"] = json!("/files/red.tif");
+    let scenes = vec![
+        scene("ours", "2021-01-01", 20.0, json!({"B04": promised})),
+        item("neighbour", "2021-01-01", 1.0, json!({"B04": promised})),
+    ];
+    Server::start(move |request, _| match (request.method.as_str(), request.path.split('?').next()) {
+        ("GET", Some("/api")) => Reply::ok(
+            json!({"type": "Catalog", "links": [{"rel": "search", "href": "/api/search", "method": "POST"}]})
+                .to_string(),
+        ),
+        ("POST", Some("/api/search")) => {
+            answer(&serde_json::from_str(&request.body).unwrap(), scenes.clone())
+        }
+        _ => Reply::ok(bytes.clone()),
+    })
+}
+
+fn page(items: &[Value]) -> Reply {
+    Reply::ok(json!({"type": "FeatureCollection", "features": items}).to_string())
+}
+
+#[test]
+fn an_api_that_ignores_or_refuses_properties_is_searched_by_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("T48RUV.tif");
+    let ignoring = api(dir.path(), |_, scenes| page(&scenes));
+    let refusing = api(dir.path(), |question, scenes| match question.get("query") {
+        Some(_) => Reply::status(400, &[]),
+        None => page(&scenes),
+    });
+    let silent = api(dir.path(), |question, scenes| match question.get("query") {
+        Some(_) => page(&[]),
+        None => page(&scenes),
+    });
+    for (server, n_searches) in [(ignoring, 1), (refusing, 3), (silent, 3)] {
+        ok(fetch_red(Path::new(&format!("{}/api", server.address)), &out, &[]));
+        assert_eq!(fetched_item(&out), "ours");
+        assert_eq!(server.n_requests("/api/search"), n_searches);
+        fs::remove_file(&out).unwrap();
+        for request in server.seen.lock().unwrap().iter().filter(|r| r.path == "/api/search") {
+            let asked: Value = serde_json::from_str(&request.body).unwrap();
+            let bbox: Vec<f64> =
+                asked["bbox"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+            assert!(bbox[0] < 102.9 && bbox[1] < 31.6 && bbox[2] > 102.9 && bbox[3] > 31.6, "{bbox:?}");
+        }
+    }
+}
