@@ -1,31 +1,38 @@
 """What benches share: running a command with its seconds and memory, medians, and the file of figures."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
+
+
+# Runs a command and leaves "seconds, peak memory in KiB, exit code" in a file. It is a process of its own because a child's peak memory
+# begins with that of the process that started it, and the bench itself is large.
+WATCH = """
+import os, sys, time
+start = time.perf_counter()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+seconds = time.perf_counter() - start
+open(sys.argv[1], "w").write(f"{seconds} {usage.ru_maxrss} {os.waitstatus_to_exitcode(status)}")
+"""
 
 
 class Run:
     """A finished command: its seconds on the wall, the peak memory of its largest process, what it printed."""
 
-    def __init__(self, command, cwd=None):
-        self.command = " ".join(str(word) for word in command)
-        start = time.perf_counter()
-        with open(os.path.join(os.environ.get("TMPDIR", "/tmp"), f"bench.{os.getpid()}"), "w+") as said:
-            child = subprocess.Popen([str(word) for word in command], stdout=said, stderr=subprocess.STDOUT, cwd=cwd)
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            self.seconds = time.perf_counter() - start
-            os.unlink(said.name)
-            said.seek(0)
-            self.text = said.read()
-        self.peak_mb = usage.ru_maxrss / 1024
-        if child.returncode != 0:
-            sys.exit(f"bench: {self.command}: ended with {child.returncode}:\n{self.text}")
+    def __init__(self, command):
+        words = [str(word) for word in command]
+        self.command = " ".join(words)
+        with tempfile.NamedTemporaryFile("r") as facts:
+            watched = [sys.executable, "-S", "-c", WATCH, facts.name, *words]
+            self.text = subprocess.run(watched, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+            seconds, peak_kib, code = facts.read().split()
+        self.seconds, self.peak_mb = float(seconds), float(peak_kib) / 1024
+        if code != "0":
+            sys.exit(f"bench: {self.command}: ended with {code}:\n{self.text}")
 
     def reported(self):
         """The lines of JSON that a peer prints, by the name of their job."""
