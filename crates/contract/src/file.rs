@@ -1,20 +1,22 @@
 //! A file exists whole or not at all: write beside, fsync, rename, fsync the folder.
 //!
 //! What survives: a killed process or a power cut leaves the old file or the new one under the final name, never a part.
-//! A second writer of the same file is refused while the first one runs; a part file left by a killed run is taken over.
+//! A second writer of the same file is refused while the first one runs; a part file left by a killed run is taken over, emptied
+//! or, by [`Whole::resume`], as it is.
 
 use crate::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A file in the making. Dropped without [`Whole::commit`], it leaves nothing behind.
+/// A file in the making. Dropped without [`Whole::commit`], it leaves nothing behind, unless [`Whole::keep`] said so.
 #[derive(Debug)]
 pub struct Whole {
     name: PathBuf,
     part: PathBuf,
     file: File,
-    done: bool,
+    leave: bool,
 }
 
 impl Whole {
@@ -23,6 +25,17 @@ impl Whole {
     /// # Errors
     /// [`Error::Io`] if the folder cannot be made or written, [`Error::Busy`] if another process holds the part file.
     pub fn begin(name: &Path) -> Result<Self> {
+        let whole = Self::resume(name)?;
+        whole.file.set_len(0).map_err(Error::io(name, "write"))?;
+        Ok(whole)
+    }
+
+    /// As [`Whole::begin`], with what an earlier run left in the part file still in it. Whether it is worth anything, the caller
+    /// must know from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Whole::begin`].
+    pub fn resume(name: &Path) -> Result<Self> {
         let folder = folder_of(name);
         fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
         if name.is_dir() {
@@ -31,17 +44,18 @@ impl Whole {
         }
         let stem = name.file_name().unwrap_or_default().to_string_lossy();
         let part = folder.join(format!(".{stem}.part"));
-        let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&part);
-        let file = open().map_err(Error::io(name, "write"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: name.into() }),
-            Err(TryLockError::Error(source)) => {
-                return Err(Error::Io { path: name.into(), action: "lock", source });
-            }
-        }
-        file.set_len(0).map_err(Error::io(name, "write"))?;
-        Ok(Self { name: name.into(), part, file, done: false })
+        let file = locked(name, &part)?;
+        Ok(Self { name: name.into(), part, file, leave: false })
+    }
+
+    /// Whether the part file stays for a later [`Whole::resume`] when this is dropped.
+    pub fn keep(&mut self, keep: bool) {
+        self.leave = keep;
+    }
+
+    /// Whether it does; see [`Whole::keep`].
+    pub fn is_kept(&self) -> bool {
+        self.leave
     }
 
     /// The name to write under until [`Whole::commit`], for writers that open files themselves.
@@ -62,7 +76,7 @@ impl Whole {
         let sync = || File::open(&self.part)?.sync_all();
         sync().map_err(Error::io(&self.name, "write to disk"))?;
         fs::rename(&self.part, &self.name).map_err(Error::io(&self.name, "rename into place"))?;
-        self.done = true;
+        self.leave = true;
         let folder = folder_of(&self.name);
         File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io(folder, "write to disk"))
     }
@@ -70,7 +84,7 @@ impl Whole {
 
 impl Drop for Whole {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.leave {
             // Nothing useful can be done when this fails: the part file is hidden and is taken over by the next run.
             let _ = fs::remove_file(&self.part);
         }
@@ -85,6 +99,26 @@ pub fn write(name: &Path, bytes: &[u8]) -> Result<()> {
     let mut whole = Whole::begin(name)?;
     whole.file().write_all(bytes).map_err(Error::io(name, "write"))?;
     whole.commit()
+}
+
+/// Opens the part file and locks it. Between the two its last holder may have renamed or removed it; what is locked then is the
+/// finished file, or nobody's, and the part file is opened anew.
+fn locked(name: &Path, part: &Path) -> Result<File> {
+    loop {
+        let open = || OpenOptions::new().create(true).truncate(false).write(true).open(part);
+        let file = open().map_err(Error::io(name, "write"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: name.into() }),
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::Io { path: name.into(), action: "lock", source });
+            }
+        }
+        let held = file.metadata().map_err(Error::io(name, "lock"))?;
+        if fs::metadata(part).is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())) {
+            return Ok(file);
+        }
+    }
 }
 
 fn folder_of(name: &Path) -> &Path {
@@ -128,5 +162,43 @@ mod tests {
         let name = dir.path().join("t.parquet");
         write(&name, b"short").unwrap();
         assert_eq!(fs::read(&name).unwrap(), b"short");
+    }
+
+    #[test]
+    fn what_is_kept_is_there_for_the_next_run_and_only_for_one_that_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("t.tif");
+        for keep in [true, false] {
+            let mut whole = Whole::resume(&name).unwrap();
+            whole.keep(keep);
+            whole.file().write_all(b"half").unwrap();
+            assert!(matches!(Whole::resume(&name), Err(Error::Busy { .. })));
+            drop(whole);
+            assert_eq!(dir.path().join(".t.tif.part").exists(), keep);
+        }
+        let mut whole = Whole::resume(&name).unwrap();
+        whole.file().write_all(b"half").unwrap();
+        whole.keep(true);
+        drop(whole);
+        assert_eq!(fs::read(Whole::resume(&name).unwrap().part()).unwrap(), b"half");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "not kept, it goes");
+    }
+
+    #[test]
+    fn many_writers_of_one_file_never_lock_or_empty_a_finished_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("t.bin");
+        let n_done: usize = std::thread::scope(|scope| {
+            let one = |n: u8| {
+                let name = &name;
+                move || (0..200).filter(|_| write(name, &[n; 1000]).is_ok()).count()
+            };
+            let runs: Vec<_> = (0..4).map(|n| scope.spawn(one(n))).collect();
+            let reader = || (0..2000).filter_map(|_| fs::read(&name).ok()).all(|bytes| bytes.len() == 1000);
+            assert!(reader(), "a reader saw less than a whole file");
+            runs.into_iter().map(|run| run.join().unwrap()).sum()
+        });
+        assert!(n_done >= 200, "{n_done} writes got through");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

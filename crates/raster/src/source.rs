@@ -4,7 +4,7 @@ use gdal::raster::ColorInterpretation;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata};
 
 use crate::error::{open_error, said};
-use crate::{Affine, Crs, Dtype, Error, Grid, Pixel, Result};
+use crate::{Affine, Crs, Dtype, Error, Grid, Pixel, Result, Window};
 
 /// Drivers that decode one file and nothing else. A VRT names other files and is none of them.
 const ALLOWED_DRIVERS: [&str; 3] = ["GTiff", "JP2OpenJPEG", "PNG"];
@@ -164,15 +164,27 @@ impl Source {
     /// # Errors
     /// [`Error::Decode`] naming the first block that does not decode.
     pub fn prove(&self) -> Result<()> {
+        self.prove_window(Window::of(&self.grid))
+    }
+
+    /// Decodes every block that has a pixel in the window, and no other.
+    ///
+    /// # Errors
+    /// [`Error::Outside`] beyond the raster, [`Error::Decode`] naming the first block that does not decode.
+    pub fn prove_window(&self, window: Window) -> Result<()> {
+        let Window { row, col, height, width } = window;
+        self.check_window(1, row, col, height, width)?;
         let (block_height, block_width) = self.block_shape()?;
         let mut pixels = vec![0u8; block_height * block_width];
-        for row in (0..self.grid.height).step_by(block_height) {
-            let height = block_height.min(self.grid.height - row);
-            for col in (0..self.grid.width).step_by(block_width) {
-                let width = block_width.min(self.grid.width - col);
-                let window = &mut pixels[..height * width];
+        let blocks = |start: usize, n: usize, block: usize| {
+            let first = start / block * block;
+            (first..start + n).step_by(block).map(move |at| (at.max(start), (at + block).min(start + n)))
+        };
+        for (top, bottom) in blocks(row, height, block_height) {
+            for (left, right) in blocks(col, width, block_width) {
+                let (height, width) = (bottom - top, right - left);
                 for band in 1..=self.n_bands {
-                    self.read_into(band, (row, col), (height, width), window)?;
+                    self.read_into(band, (top, left), (height, width), &mut pixels[..height * width])?;
                 }
             }
         }

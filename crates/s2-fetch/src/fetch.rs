@@ -22,8 +22,6 @@ use crate::stac::Item;
 use crate::wire::{Limits, Proven, Wire};
 use crate::{area, summary, tiling};
 
-const FETCHES_AT_ONCE: usize = 4;
-
 /// Memory for decoded blocks, in megabytes: each is used once, or soon again.
 const CACHE_MB: usize = 32;
 
@@ -195,7 +193,7 @@ async fn fetch<'a>(
         let promise = Promise { size: asset.size, sha256: asset.sha256.clone() };
         wire.raster(url, &beside(&flags.out, wanted, place), &promise, collection, window).await
     });
-    let mut files: Vec<_> = stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_collect().await?;
+    let mut files: Vec<_> = stream::iter(fetches).buffered(wire.files_at_once()).try_collect().await?;
     let scl = if flags.outputs.needs_scl() { files.pop() } else { None };
     Ok(Fetched { item, files, scl })
 }

@@ -1,13 +1,16 @@
 //! Which addresses a catalogue may send us to.
 //!
 //! A catalogue on the web names only public web addresses; one on this machine (a file, or a server on loopback) is its owner's own and may
-//! name files and private hosts too.
+//! name files and private hosts too. An address of an object store (`s3:`, `az:`, `abfs:`) names a bucket, and no host: where that is looked
+//! for, the provider's address or the user's own endpoint says.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
+
+use crate::fault::NoPublicAddress;
 
 /// The policy that follows from where the catalogue lies.
 #[derive(Debug, Clone)]
@@ -48,7 +51,8 @@ impl Guard {
             "file" if self.local => return Ok(()),
             "file" => return refuse("want a public web address, found a file"),
             "http" | "https" => {}
-            _ => return refuse("want an http or https address"),
+            "s3" | "az" | "abfs" | "abfss" => return Ok(()),
+            _ => return refuse("want a web address or one of an object store"),
         }
         if self.local || url.host_str().map(str::to_owned) == self.own_host {
             return Ok(());
@@ -82,7 +86,7 @@ impl Resolve for PublicOnly {
             let found: Vec<SocketAddr> = tokio::task::spawn_blocking(look_up).await??.collect();
             let usable: Vec<_> = found.into_iter().filter(|a| trusted || is_public(a.ip())).collect();
             if usable.is_empty() {
-                return Err("the name leads to no public address".into());
+                return Err(NoPublicAddress.into());
             }
             Ok(Box::new(usable.into_iter()) as Addrs)
         })
@@ -160,12 +164,13 @@ mod tests {
             "https://sentinel2l2a01.blob.core.windows.net/a.tif",
             "http://1.1.1.1/a",
             "https://[2606:4700::1111]/",
+            "s3://bucket/key",
         ] {
             assert!(guard.check(&url(good)).is_ok(), "{good}");
         }
         let bad = [
             "file:///etc/passwd",
-            "s3://bucket/key",
+            "gs://bucket/key",
             "ftp://example.org/x",
             "http://localhost/x",
             "http://localhost./x",
@@ -199,7 +204,7 @@ mod tests {
             for good in ["file:///data/b.tif", "http://10.0.0.1/x", "https://example.org/x"] {
                 assert!(guard.check(&url(good)).is_ok());
             }
-            assert!(guard.check(&url("s3://bucket/key")).is_err());
+            assert!(guard.check(&url("ftp://example.org/x")).is_err());
         }
     }
 

@@ -21,6 +21,7 @@ mod assign;
 mod audit;
 mod catalogue;
 mod choose;
+mod clock;
 mod closer;
 mod compose;
 mod cost;

@@ -111,7 +111,7 @@ fn a_server_that_asks_for_too_long_a_wait_is_not_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(|_, _| Reply::status(429, &[("retry-after", "86400")]));
     let asset = json!({"href": format!("{}/red.tif", server.address)});
-    let line = refused(fetch(&remote(dir.path(), asset), &dir.path().join("T48RVV.tif"), &BAND));
+    let line = refused_with(4, fetch(&remote(dir.path(), asset), &dir.path().join("T48RVV.tif"), &BAND));
     assert!(line.contains("the server asks for 86400 s"), "{line}");
     assert_eq!(server.n_requests("/red.tif"), 1);
 }
@@ -133,7 +133,7 @@ fn no_secret_of_an_address_is_ever_said() {
     let dead = json!({"href": "http://127.0.0.1:9/a.tif?sig=SECRET"});
     let output = fetch(&remote(dir.path(), dead), &dir.path().join("T48RVV.tif"), &BAND);
     assert!(!stderr(&output).contains("SECRET"));
-    refused(output);
+    refused_with(4, output);
 }
 
 #[test]

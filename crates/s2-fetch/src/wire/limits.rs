@@ -39,3 +39,37 @@ fn rate(text: &str) -> Result<f64, String> {
         _ => Err(format!("want at least {SLOWEST_RATE}")),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        limits: Limits,
+    }
+
+    /// The limits without any flag.
+    pub fn limits() -> Limits {
+        <Program as clap::Parser>::parse_from(["s2-fetch"]).limits
+    }
+
+    #[test]
+    fn limits_that_would_stop_everything_or_overflow_a_clock_are_refused() {
+        for bad in [
+            ["--connections", "0"],
+            ["--connections", "65"],
+            ["--max-requests-per-s", "0"],
+            ["--max-mb-per-s", "1e-300"],
+            ["--max-mb-per-s", "NaN"],
+            ["--deadline-s", "0"],
+            ["--deadline-s", "18446744073709551615"],
+            ["--part-kib", "1"],
+        ] {
+            let arguments = ["s2-fetch", bad[0], bad[1]];
+            assert!(<Program as clap::Parser>::try_parse_from(arguments).is_err(), "{bad:?}");
+        }
+    }
+}
