@@ -210,7 +210,7 @@ fn wrong_inputs_end_with_one_line_that_names_the_file() {
         (
             &swapped,
             1,
-            "made.labels.parquet: want table tiles/1, got labels/1; make it again with granule-split-mpi",
+            "made.labels.parquet: want table tiles/2, got labels/1; make it again with granule-split-mpi",
         ),
         (
             &["import", "--images", &path(dir.path()), "--tiles-out", "t", "--out", "o"],

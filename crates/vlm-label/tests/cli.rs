@@ -26,7 +26,7 @@ fn bad_input_is_one_clear_line_exit_code_1_and_the_old_output_stays() {
         ([&classify("cut.parquet")[..], &[&shares], &openai].concat(), "cut.parquet"),
         (
             [&classify("wrong.parquet")[..], &[&shares], &openai].concat(),
-            "want table tiles/1, got clusters/1",
+            "want table tiles/2, got clusters/1",
         ),
         ([&classify("tiles.parquet")[..], &["bare.md"], &openai].concat(), "bare.md: want a prompt file"),
         ([&classify("tiles.parquet")[..], &[&score], &openai].concat(), "want `answer: shares`"),
