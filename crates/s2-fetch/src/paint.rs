@@ -20,7 +20,7 @@ const LARGEST_TILE_PX: usize = 512;
 const SMALLEST_TILE_PX: usize = 128;
 
 /// Memory for the pixels of all threads.
-const BYTES_AT_ONCE: usize = 48 << 20;
+const BYTES_AT_ONCE: usize = 32 << 20;
 
 /// How many threads paint.
 pub(crate) fn n_threads() -> usize {
@@ -59,7 +59,7 @@ pub(crate) fn paint<S, B: Send>(
                 let work = || -> anyhow::Result<()> {
                     let files = open()?;
                     while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        for tile in group.tiles(side_px) {
+                        for tile in group.tiles(LARGEST_TILE_PX).flat_map(|block| block.tiles(side_px)) {
                             if send.send(Ok((tile, pixels(&files, tile)?))).is_err() {
                                 return Ok(());
                             }
