@@ -23,7 +23,7 @@ use crate::wire::{Limits, Proven, Wire};
 use crate::{area, summary, tiling};
 
 /// Memory for decoded blocks, in megabytes: each is used once, or soon again.
-const CACHE_MB: usize = 32;
+const CACHE_MB: usize = 24;
 
 #[derive(clap::Args, Debug)]
 /// Flags of `fetch`.
