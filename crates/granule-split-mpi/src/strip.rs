@@ -35,8 +35,10 @@ const COUNT_BYTES: usize = 8;
 impl Strip {
     /// A row of tiles without lines.
     pub fn empty(scene: &Scene, row: usize) -> Self {
-        let part = Part { n_valid: 0, n_cloud: 0, n_classed: 0, pixels: vec![0; scene.meta.tile_bytes()] };
-        Self { row, lines: 0..0, parts: vec![part; scene.cols.n_tiles] }
+        // Each made anew and not as a copy: zeros from the system cost nothing until they are written.
+        let part =
+            |_| Part { n_valid: 0, n_cloud: 0, n_classed: 0, pixels: vec![0; scene.meta.tile_bytes()] };
+        Self { row, lines: 0..0, parts: (0..scene.cols.n_tiles).map(part).collect() }
     }
 
     /// Whether all lines inside the scene are there.
