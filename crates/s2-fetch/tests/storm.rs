@@ -109,6 +109,10 @@ impl Fault {
     /// The faulty answer; none where this fault makes no sense.
     fn strike(self, request: &Request, file: &mut Stored, chance: &mut Chance) -> Option<Reply> {
         let good = Reply::file(request, file.bytes(), &file.etag());
+        // A file that is another one since it was begun is refused without a body: that answer stays.
+        if good.body.is_empty() {
+            return None;
+        }
         let ranged = good.status == 206;
         let (length, total) = (good.body.len(), file.bytes().len());
         let middle = chance.below(length);
