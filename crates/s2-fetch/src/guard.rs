@@ -93,13 +93,15 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// An address as it may be shown: without user, query and fragment, which can hold secrets.
+/// An address as it may be shown: without user, query and fragment, which can hold secrets. Before a store's host stands a container, and no user.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
     // Both fail only for addresses that cannot have a user.
-    let _ = url.set_username("");
+    if matches!(url.scheme(), "http" | "https") {
+        let _ = url.set_username("");
+    }
     let _ = url.set_password(None);
     if url.scheme() == "file" { url.path().to_owned() } else { url.to_string() }
 }
