@@ -64,6 +64,17 @@ impl AreaFlags {
         self.area.is_some() || self.bbox.is_some() || self.boundary.is_some()
     }
 
+    /// The area in words, without the folder that a file lies in.
+    pub fn said(&self) -> Option<String> {
+        let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match (&self.area, &self.bbox, &self.boundary, &self.name) {
+            (Some(path), ..) => Some(file(path)),
+            (_, Some(Bbox([west, south, east, north])), ..) => Some(format!("{west},{south},{east},{north}")),
+            (.., Some(path), Some(name)) => Some(format!("{name} of {}", file(path))),
+            _ => None,
+        }
+    }
+
     /// The area, if one is given: valid polygons, outer rings counter-clockwise.
     ///
     /// # Errors

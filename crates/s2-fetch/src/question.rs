@@ -80,6 +80,10 @@ impl Question {
             Some(months) => made.flag("months", months.to_string()),
             None => made,
         };
+        let made = match self.area.said() {
+            Some(area) => made.flag("area", area),
+            None => made,
+        };
         if self.n_scl() == 0 { made } else { made.flag("scl-candidates", self.n_scl()) }
     }
 

@@ -148,6 +148,11 @@ fn inside_an_area_the_scene_that_is_clear_there_is_chosen() {
     let area = format!("--bbox={AREA}");
     ok(fetch_red(&root, &out, &[&area]));
     assert_eq!(fetched_item(&out), "clear-here");
+    let flags = raster::Source::open(&out).unwrap().tag("", "flags").unwrap();
+    assert!(
+        flags.contains(&format!("\"area\":\"{AREA}\"")) && flags.contains("\"scl-candidates\":3"),
+        "{flags}"
+    );
     ok(fetch_red(&root, &out, &[&area, "--scl-candidates", "0"]));
     assert_eq!(fetched_item(&out), "clear-elsewhere");
     let ledger = dir.path().join("ledger.json");
