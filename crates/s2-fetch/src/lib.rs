@@ -11,9 +11,10 @@
 //! provider, held to the numbers, and recorded; of several scenes before they are combined into a composite.
 //!
 //! Promises. Process killed, machine lost power, disk full: the old scene stays or the new one is whole; downloads lie beside it, hidden, and the
-//! next run goes on where they stopped, if the server's entity tag still is the same. They go when the scene is written.
-//! Bad input: one line that names it. Bad network: at most five tries a request and a file, waits as the server asks, an end in bounded time.
-//! Hostile catalogue: no file, no private host, no more bytes than promised, no name of its own in a path. TLS is always verified.
+//! next run goes on where they stopped, if the server's entity tag still is the same. They go when the scene is written; the lock keeps every line of
+//! every process. Bad input: one line that names it. Bad network: at most five tries a request and a file, waits as the server asks, an end in
+//! bounded time with an exit code of its own. Hostile catalogue: no file, no private host, no more bytes than promised, no name of its own in a path.
+//! TLS is always verified.
 //!
 //! Left out: resampling of 20 m and 60 m bands onto 10 m, ground beyond 84° N and 80° S.
 
