@@ -102,9 +102,9 @@ def bench_fetch():
     shares, nominal, whole, ratios, peaks = [], [], [], [], []
     for _ in range(a.rounds):
         perfect(server.port, N_FILES, N_CONNECTIONS)
-        perfect_s, _ = server.seconds()
+        perfect_s, _ = server.seconds(N_FILES)
         run = fetch(root, out / "scene.tif", ",".join(names), "--connections", N_CONNECTIONS)
-        ours_s, n_requests = server.seconds()
+        ours_s, n_requests = server.seconds(N_FILES)
         threads = Run([sys.executable, PEERS / "fetch_threads.py", "--files", N_FILES, "--threads", N_CONNECTIONS])
         shares.append(perfect_s / ours_s)
         nominal.append(cap_s(N_FILES, FILE_BYTES, N_CONNECTIONS) / ours_s)
