@@ -200,11 +200,14 @@ build: $(programs) ## the programs
 setup: ## system packages and Rust, where missing
 	@scripts/install
 
-test: build ## format, lints, all tests
+# One build for programs and tests: on their own, programs are built with other features of what both use, and so a second time.
+tests := --locked --release --workspace --lib --bins --tests
+test: ## format, lints, all tests
 	scripts/install --test
 	cargo fmt --all --check
+	cargo test $(tests) --no-run
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
-	servers=$$(scripts/test-servers) && TEST_SERVERS=$$servers cargo test --locked --release --workspace --lib --bins --tests
+	servers=$$(scripts/test-servers) && TEST_SERVERS=$$servers cargo test $(tests)
 
 bench-imagery: build ## fetch and split beside what people run instead, figures in OUT/bench
 	@test -f $(PEERS)/README.md || { echo "$(PEERS): want the peers, found none; name their folder with PEERS=" >&2; exit 1; }
