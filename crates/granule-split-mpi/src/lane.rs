@@ -1,6 +1,7 @@
 //! A lane: a thread that decodes, cuts, renders and packs, and holds no more than a run of block rows.
 
 use std::path::Path;
+use std::thread::Scope;
 
 use anyhow::Context;
 use contract::{RowGroup, encode_row};
@@ -30,10 +31,10 @@ pub struct Task<'a> {
 }
 
 /// Works until the dispenser says that all is done.
-pub fn work(task: Task<'_>, post: &Post, inbox: &Mailbox) {
+pub fn work<'scope>(scope: &'scope Scope<'scope, '_>, task: Task<'scope>, post: &Post, inbox: &Mailbox) {
     let _guard = post.guard();
     raster::stay_on_this_thread();
-    let mut lane = Lane::new(task, post, inbox);
+    let mut lane = Lane::new(scope, task, post, inbox);
     let Address { rank, mailbox } = inbox.address();
     while lane.tell(&ToDispenser::Ready { rank, mailbox }).is_some() {
         match lane.obey() {
@@ -44,8 +45,9 @@ pub fn work(task: Task<'_>, post: &Post, inbox: &Mailbox) {
     lane.tell(&ToDispenser::Ended);
 }
 
-struct Lane<'a> {
-    task: Task<'a>,
+struct Lane<'scope, 'env, 'a> {
+    scope: &'scope Scope<'scope, 'env>,
+    task: Task<'scope>,
     post: &'a Post,
     inbox: &'a Mailbox,
     n_away: usize,
@@ -59,9 +61,15 @@ struct Lane<'a> {
     words: Cutter<u16>,
 }
 
-impl<'a> Lane<'a> {
-    fn new(task: Task<'a>, post: &'a Post, inbox: &'a Mailbox) -> Self {
+impl<'scope, 'env, 'a> Lane<'scope, 'env, 'a> {
+    fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        task: Task<'scope>,
+        post: &'a Post,
+        inbox: &'a Mailbox,
+    ) -> Self {
         Self {
+            scope,
             task,
             post,
             inbox,
@@ -117,7 +125,10 @@ impl<'a> Lane<'a> {
     fn fulfil(&mut self, order: ToLane) -> anyhow::Result<()> {
         match order {
             ToLane::Survey { granule } => self.survey(granule),
-            ToLane::Sign { granule } => self.sign(granule),
+            ToLane::Sign { granule } => {
+                self.sign(granule);
+                Ok(())
+            }
             ToLane::Count { granule, from, to } => self.count(granule, from, to),
             ToLane::Cut { granule, from, to, ramps } => self.cut(granule, (from, to), &ramps),
             ToLane::Flush | ToLane::Taken | ToLane::End => Ok(()),
@@ -135,12 +146,25 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    fn sign(&mut self, granule: usize) -> anyhow::Result<()> {
-        let (args, job) = (self.task.args, &self.task.jobs[granule]);
-        // Hashing needs no line of the scene, so rows in the making stay.
-        let scene = Scene::open(args, job)?;
-        let pairs = contract::tile_pairs(&scene.meta, &scene.made(args, job)?);
-        send(self.post, owner(granule, self.task.n_ranks), &ToClerk::Signed { granule, pairs }, Vec::new())
+    /// Hashes the inputs on a thread of its own: the disk and SHA-256 are ready long before the last row is.
+    fn sign(&self, granule: usize) {
+        let (task, post) = (self.task, self.post.clone());
+        self.scope.spawn(move || {
+            let _guard = post.guard();
+            raster::stay_on_this_thread();
+            let told = match signature(task, granule) {
+                Ok(pairs) => {
+                    let signed = ToClerk::Signed { granule, pairs };
+                    send(&post, owner(granule, task.n_ranks), &signed, Vec::new())
+                }
+                Err(error) => {
+                    let failed = ToDispenser::Failed { granule, reason: stage::one_line(&error) };
+                    send(&post, Address { rank: 0, mailbox: DISPENSER }, &failed, Vec::new())
+                }
+            };
+            // Where the reader's rank is ending, nobody waits for news.
+            let _ = told;
+        });
     }
 
     fn count(&mut self, granule: usize, from: usize, to: usize) -> anyhow::Result<()> {
@@ -253,6 +277,12 @@ impl<'a> Lane<'a> {
     fn tell(&self, news: &ToDispenser) -> Option<()> {
         send(self.post, Address { rank: 0, mailbox: DISPENSER }, news, Vec::new()).ok()
     }
+}
+
+fn signature(task: Task<'_>, granule: usize) -> anyhow::Result<Vec<(String, String)>> {
+    let job = &task.jobs[granule];
+    let scene = Scene::open(task.args, job)?;
+    Ok(contract::tile_pairs(&scene.meta, &scene.made(task.args, job)?))
 }
 
 /// A finished row of tiles as a row group, exported on the way where that is wanted.

@@ -25,7 +25,7 @@ pub fn out<T: Send>(
         std::thread::scope(|scope| {
             for inbox in lanes {
                 let post = post.clone();
-                scope.spawn(move || lane::work(task, &post, &inbox));
+                scope.spawn(move || lane::work(scope, task, &post, &inbox));
             }
             let to_dispenser = mailboxes.remove(DISPENSER);
             let (to_clerk, clerks_post) = (mailboxes.remove(CLERK), post.clone());

@@ -29,6 +29,22 @@ pub use post::{Address, Guard, Mailbox, Post};
 /// do not see each other.
 const LAUNCHER_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"];
 
+/// How the variables of launchers begin. A process that sees none of them was started by no launcher: it is alone, and does without MPI,
+/// whose start costs as long as decoding a third of a scene.
+const LAUNCHER_PREFIXES: [&str; 11] = [
+    "OMPI_COMM_",
+    "OMPI_MCA_orte_",
+    "PMI",
+    "PRTE_",
+    "MV2_COMM_",
+    "PALS_",
+    "HYDI_",
+    "I_MPI_",
+    "SLURM_",
+    "FLUX_",
+    "JSM_",
+];
+
 /// How long after rank 0 each further rank speaks of an error.
 const TURN: Duration = Duration::from_millis(250);
 const LAST_TURN: Duration = Duration::from_secs(2);
@@ -68,11 +84,12 @@ pub enum Error {
 
 /// All ranks of this run.
 pub struct World {
-    communicator: SimpleCommunicator,
+    /// Nothing where no launcher started this process.
+    communicator: Option<SimpleCommunicator>,
     rank: usize,
     size: usize,
     // Last, so that MPI ends after the communicator is gone.
-    _universe: Universe,
+    _universe: Option<Universe>,
 }
 
 /// Starts the world, does `work` in it on every rank, and ends it.
@@ -89,6 +106,9 @@ pub fn run<T, E: From<Error> + Display>(work: impl FnOnce(&World) -> Result<T, E
 
 impl World {
     fn start() -> Result<Self, Error> {
+        if !is_launched(std::env::vars_os().map(|(name, _)| name)) {
+            return Ok(Self { communicator: None, rank: 0, size: 1, _universe: None });
+        }
         let (universe, _) = mpi::initialize_with_threading(Threading::Funneled).ok_or(Error::Started)?;
         let communicator = universe.world();
         let size = usize::try_from(communicator.size()).unwrap_or(1);
@@ -98,8 +118,8 @@ impl World {
         Ok(Self {
             rank: usize::try_from(communicator.rank()).unwrap_or(0),
             size,
-            communicator,
-            _universe: universe,
+            communicator: Some(communicator),
+            _universe: Some(universe),
         })
     }
 
@@ -140,7 +160,7 @@ impl World {
                 }
                 result
             });
-            if !office.carry(&self.communicator) {
+            if !office.carry(self.shared()) {
                 self.end(PANICKED);
             }
             // A panic was an order to end above; this cannot be reached with one.
@@ -151,10 +171,8 @@ impl World {
     /// Threads that this rank may compute on: the processors it may use, shared fairly with the ranks of this host that may use the same.
     pub fn fair_threads(&self) -> usize {
         let n_processors = std::thread::available_parallelism().map_or(1, usize::from);
-        if self.size == 1 {
-            return n_processors;
-        }
-        let host = self.communicator.split_shared(self.rank as Rank);
+        let Some(communicator) = self.shared() else { return n_processors };
+        let host = communicator.split_shared(self.rank as Rank);
         let mine = fingerprint(&allowed_processors());
         let mut all = vec![0u64; usize::try_from(host.size()).unwrap_or(1)];
         host.all_gather_into(&mine, &mut all[..]);
@@ -164,15 +182,21 @@ impl World {
 
     /// The sum of each count over all ranks, on every rank: for one ledger at the end.
     pub fn sum(&self, counts: &[u64]) -> Vec<u64> {
+        let Some(communicator) = self.shared() else { return counts.to_vec() };
         let mut sums = vec![0; counts.len()];
-        self.communicator.all_reduce_into(counts, &mut sums[..], SystemOperation::sum());
+        communicator.all_reduce_into(counts, &mut sums[..], SystemOperation::sum());
         sums
+    }
+
+    /// The way to other ranks, if there are any.
+    fn shared(&self) -> Option<&SimpleCommunicator> {
+        self.communicator.as_ref().filter(|_| self.size > 1)
     }
 
     /// Ends all ranks, this process above all: its threads wait for one another.
     fn end(&self, code: i32) -> ! {
-        if self.size > 1 {
-            self.communicator.abort(code);
+        if let Some(communicator) = self.shared() {
+            communicator.abort(code);
         }
         std::process::exit(code)
     }
@@ -185,15 +209,15 @@ impl World {
         std::thread::sleep((TURN * self.rank as u32).min(LAST_TURN));
         // One write, so that lines of two ranks cannot mix. Nothing is left to do where it fails.
         let _ = std::io::stderr().write_all(format!("{name}: error: {error:#}\n").as_bytes());
-        self.communicator.abort(1)
+        self.end(1)
     }
 }
 
 impl Drop for World {
     /// A rank that panics must not wait for the others in MPI's farewell: they wait for it.
     fn drop(&mut self) {
-        if std::thread::panicking() && self.size > 1 {
-            self.communicator.abort(PANICKED);
+        if let Some(communicator) = self.shared().filter(|_| std::thread::panicking()) {
+            communicator.abort(PANICKED);
         }
     }
 }
@@ -211,6 +235,10 @@ fn fingerprint(text: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+fn is_launched(mut names: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    names.any(|name| LAUNCHER_PREFIXES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)))
+}
+
 fn refuse_singletons(variable_of: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     for variable in LAUNCHER_SIZES {
         let launched = variable_of(variable).and_then(|text| text.trim().parse().ok());
@@ -224,6 +252,16 @@ fn refuse_singletons(variable_of: impl Fn(&str) -> Option<String>) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_a_launcher_started_is_told_from_one_that_a_person_did() {
+        let launched = |names: &[&str]| is_launched(names.iter().map(Into::into));
+        for name in LAUNCHER_SIZES.iter().chain(&["PMIX_RANK", "PMI_RANK", "SLURM_PROCID"]) {
+            assert!(launched(&["HOME", name]), "{name}");
+        }
+        // What the Makefile sets lets root start ranks, and starts none.
+        assert!(!launched(&["HOME", "PATH", "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"]));
+    }
 
     #[test]
     fn lone_processes_started_as_many_are_refused() {

@@ -118,11 +118,11 @@ pub(crate) fn open(rank: usize, n_mailboxes: usize) -> (Office, Post, Vec<Mailbo
 }
 
 impl Office {
-    /// Carries letters until no thread of this rank can send any more; false if a thread panicked.
-    pub(crate) fn carry(self, communicator: &SimpleCommunicator) -> bool {
-        if communicator.size() == 1 {
+    /// Carries letters until no thread of this rank can send any more, alone or to other ranks; false if a thread panicked.
+    pub(crate) fn carry(self, communicator: Option<&SimpleCommunicator>) -> bool {
+        let Some(communicator) = communicator else {
             return !matches!(self.orders.recv(), Ok(Order::Panicked));
-        }
+        };
         let mut pause = SHORTEST_PAUSE;
         loop {
             match self.orders.recv_timeout(pause) {
