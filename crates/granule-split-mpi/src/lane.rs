@@ -1,5 +1,6 @@
 //! A lane: a thread that decodes, cuts, renders and packs, and holds no more than a run of block rows.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::thread::Scope;
 
@@ -51,6 +52,8 @@ struct Lane<'scope, 'env, 'a> {
     post: &'a Post,
     inbox: &'a Mailbox,
     n_away: usize,
+    /// Orders that came while pieces were sent.
+    waiting: VecDeque<ToLane>,
     /// The granule whose scene is open.
     open: Option<(usize, Scene)>,
     /// The unit after the last that was cut; `strips` reach up to it.
@@ -74,6 +77,7 @@ impl<'scope, 'env, 'a> Lane<'scope, 'env, 'a> {
             post,
             inbox,
             n_away: 0,
+            waiting: VecDeque::new(),
             open: None,
             reached: 0,
             strips: Strips::new(),
@@ -86,7 +90,10 @@ impl<'scope, 'env, 'a> Lane<'scope, 'env, 'a> {
     /// Waits for an order and does it: true if there may be more.
     fn obey(&mut self) -> Option<bool> {
         loop {
-            let (order, _) = open::<ToLane>(self.inbox.receive()?).ok()?;
+            let order = match self.waiting.pop_front() {
+                Some(order) => order,
+                None => open::<ToLane>(self.inbox.receive()?).ok()?.0,
+            };
             let granule = match order {
                 ToLane::Taken => {
                     self.n_away -= 1;
@@ -264,10 +271,12 @@ impl<'scope, 'env, 'a> Lane<'scope, 'env, 'a> {
             return Ok(());
         };
         while self.n_away >= MAX_PIECES_AWAY {
-            let letter = self.inbox.receive().context("this rank ends")?;
-            // Orders come only to a lane that asked for one, and this one works.
-            let (_, _) = open::<ToLane>(letter)?;
-            self.n_away -= 1;
+            let (letter, _) = open::<ToLane>(self.inbox.receive().context("this rank ends")?)?;
+            match letter {
+                ToLane::Taken => self.n_away -= 1,
+                // A lane that gives away its rows has asked for an order, which may come meanwhile.
+                order => self.waiting.push_back(order),
+            }
         }
         self.n_away += 1;
         send(self.post, owner(*granule, self.task.n_ranks), header, payload)
