@@ -34,12 +34,24 @@ impl Embedder {
     /// # Errors
     /// As [`to_input`].
     pub fn embed(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>> {
-        pictures.par_iter().map(|picture| self.embed_one(picture)).collect()
+        self.each(pictures, |input| self.backbone.features(input))
     }
 
-    fn embed_one(&self, picture: &Rgb) -> Result<Vec<f32>> {
-        let data = TensorData::new(to_input(picture, self.input_px)?, [1, 3, self.input_px, self.input_px]);
-        let features = self.backbone.features(Tensor::<4>::from_data(data, &self.device));
-        Ok(features.into_data().try_to_vec().expect("features are 32-bit floats on this device"))
+    /// The mean activations of pictures at the ends of the backbone's stages, as [`Backbone::stage_means`].
+    ///
+    /// # Errors
+    /// As [`to_input`].
+    pub fn stage_means(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>> {
+        self.each(pictures, |input| self.backbone.stage_means(input))
+    }
+
+    fn each(&self, pictures: &[Rgb], look: impl Fn(Tensor<4>) -> Tensor<2> + Sync) -> Result<Vec<Vec<f32>>> {
+        let side = self.input_px;
+        let one = |picture: &Rgb| {
+            let data = TensorData::new(to_input(picture, side)?, [1, 3, side, side]);
+            let seen = look(Tensor::<4>::from_data(data, &self.device));
+            Ok(seen.into_data().try_to_vec().expect("features are 32-bit floats on this device"))
+        };
+        pictures.par_iter().map(one).collect()
     }
 }

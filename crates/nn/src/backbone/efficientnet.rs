@@ -1,6 +1,7 @@
 //! EfficientNet-Lite0: EfficientNet-B0 (Tan and Le 2019, table 1) without squeeze-and-excitation, with ReLU6, as Google
 //! published it for small devices. Strided convolutions pad as TensorFlow does: the odd row and column go after.
 
+use super::spatial_mean;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
@@ -16,6 +17,9 @@ const STAGES: [(usize, usize, usize, usize, usize, usize); 7] = [
     (5, 2, 6, 112, 192, 4),
     (3, 1, 6, 192, 320, 1),
 ];
+
+/// The first stage of [`EfficientNetLite0::stage_means`]: before it are edges and colours of a few pixels.
+const FIRST_STAGE: usize = 2;
 
 /// TensorFlow's batch-norm constants in PyTorch's convention.
 const EPSILON: f64 = 1e-3;
@@ -72,9 +76,24 @@ impl EfficientNetLite0 {
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
         let stem = relu6(self.bn0.forward(self.conv_stem.forward(images))); // [batch, 32, height/2, width/2]
         let deep = self.blocks.iter().fold(stem, |x, block| block.forward(x)); // [batch, 320, height/32, width/32]
-        let head = relu6(self.bn1.forward(self.conv_head.forward(deep)));
-        let [batch, channels, height, width] = head.dims();
-        head.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
+        spatial_mean(relu6(self.bn1.forward(self.conv_head.forward(deep))))
+    }
+
+    /// Mean activation at the end of every stage from stride 8 on, one stage after another.
+    ///
+    /// # Shapes
+    /// - `images`: `[batch, 3, height, width]`, sides a multiple of 32
+    /// - output: `[batch, 744]`
+    pub fn stage_means(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = relu6(self.bn0.forward(self.conv_stem.forward(images))); // [batch, 32, height/2, width/2]
+        let (mut means, mut blocks) = (Vec::new(), self.blocks.iter());
+        for (stage, &(.., n_blocks)) in STAGES.iter().enumerate() {
+            x = blocks.by_ref().take(n_blocks).fold(x, |x, block| block.forward(x));
+            if stage >= FIRST_STAGE {
+                means.push(spatial_mean(x.clone()));
+            }
+        }
+        Tensor::cat(means, 1)
     }
 
     /// The ImageNet classes' logits of features.

@@ -49,6 +49,14 @@ impl Architecture {
         }
     }
 
+    /// Length of a vector of [`Backbone::stage_means`].
+    pub fn n_stage_means(self) -> usize {
+        match self {
+            Self::EfficientNetLite0 => 40 + 80 + 112 + 192 + 320,
+            Self::ResNet18 => 128 + 256 + 512,
+        }
+    }
+
     /// An untrained backbone, reproducible after `device.seed(…)`.
     pub fn init(self, device: &Device) -> Backbone {
         match self {
@@ -100,6 +108,25 @@ impl Backbone {
             Self::ResNet18(net) => net.features(images),
         }
     }
+
+    /// Mean activation at the end of every stage from stride 8 on, one stage after another: finer texture than
+    /// [`Backbone::features`] knows, and less of ImageNet's things.
+    ///
+    /// # Shapes
+    /// - `images`: `[batch, 3, height, width]`, sides a multiple of 32
+    /// - output: `[batch, stage means]`
+    pub fn stage_means(&self, images: Tensor<4>) -> Tensor<2> {
+        match self {
+            Self::EfficientNetLite0(net) => net.stage_means(images),
+            Self::ResNet18(net) => net.stage_means(images),
+        }
+    }
+}
+
+/// `[batch, channels, height, width]` to `[batch, channels]`
+fn spatial_mean(x: Tensor<4>) -> Tensor<2> {
+    let [batch, channels, height, width] = x.dims();
+    x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
 }
 
 /// Refuses an input side that the backbones' strides do not divide.

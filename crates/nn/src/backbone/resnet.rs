@@ -1,5 +1,6 @@
 //! ResNet-18 (He et al. 2016, table 1), with torchvision's layout and names.
 
+use super::spatial_mean;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
@@ -69,8 +70,22 @@ impl ResNet18 {
         let stem = self.maxpool.forward(relu(self.bn1.forward(self.conv1.forward(images)))); // [batch, 64, height/4, width/4]
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
         let deep = blocks.fold(stem, |x, block| block.forward(x)); // [batch, 512, height/32, width/32]
-        let [batch, channels, height, width] = deep.dims();
-        deep.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
+        spatial_mean(deep)
+    }
+
+    /// Mean activation at the end of every stage from stride 8 on, one stage after another.
+    ///
+    /// # Shapes
+    /// - `images`: `[batch, 3, height, width]`
+    /// - output: `[batch, 896]`
+    pub fn stage_means(&self, images: Tensor<4>) -> Tensor<2> {
+        let stem = self.maxpool.forward(relu(self.bn1.forward(self.conv1.forward(images)))); // [batch, 64, height/4, width/4]
+        let mut x = self.layer1.iter().fold(stem, |x, block| block.forward(x));
+        let means = [&self.layer2, &self.layer3, &self.layer4].map(|stage| {
+            x = stage.iter().fold(x.clone(), |x, block| block.forward(x));
+            spatial_mean(x.clone())
+        });
+        Tensor::cat(means.into(), 1)
     }
 
     /// The ImageNet classes' logits of features.
