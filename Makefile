@@ -13,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: FORCE help demo map scenes build setup test bench-imagery bench-judges why
+.PHONY: FORCE help demo map scenes build setup test bench-imagery bench-judges bench-learning why
 
 ## Knobs
 ## AOI                area: a folder of AREAS
@@ -34,6 +34,8 @@ BUILD = yes
 REFERENCE_DATA ?= ../shared/reference
 ## PEERS              folder of what people run instead, for the benches
 PEERS = ../shared/peers
+## PYTHON             a Python that has what the peers of bench-learning import; unset, one is set up
+PYTHON =
 ## REFRESH            REFRESH=yes chooses scenes again whatever data/raw/AREA/scenes.lock says
 REFRESH =
 ## TARGET             the file that `make why` asks about
@@ -238,6 +240,13 @@ bench-judges: build ## aggregation and judges beside what people run instead, fi
 	cargo build --locked --release --workspace --examples
 	python=$$(scripts/bench/setup) servers=$$(scripts/test-servers) && $$python scripts/bench/judges.py \
 	  --bin $(BIN) --peers $(PEERS) --reference $(REFERENCE_DATA) --servers $$servers --work $(WORK)/bench --out $(OUT)/bench/judges.json
+
+bench-learning: build ## clustering, networks and the contest beside what people run instead, figures in OUT/bench
+	@test -f $(PEERS)/README.md || { echo "$(PEERS): want the peers, found none; name their folder with PEERS=" >&2; exit 1; }
+	scripts/install --bench
+	cargo build --locked --release --workspace --examples
+	python=$(or $(PYTHON),$$(scripts/bench/setup learning)) && $$python scripts/bench/learning.py \
+	  --bin $(BIN) --peers $(PEERS) --reference $(REFERENCE_DATA) --work $(WORK)/bench --out $(OUT)/bench/learning.json
 
 ifneq ($(BUILD),)
 sources := Cargo.toml Cargo.lock $(shell find crates -name tests -prune -o -type f -print)
