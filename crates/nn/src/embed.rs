@@ -1,4 +1,4 @@
-use crate::{Architecture, Backbone, DeviceChoice, Result, Rgb, to_input};
+use crate::{Architecture, Backbone, DeviceChoice, Normalise, Result, Rgb, to_input};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use std::path::Path;
@@ -11,6 +11,7 @@ pub struct Embedder {
     backbone: Backbone,
     device: Device,
     input_px: usize,
+    normalise: Normalise,
 }
 
 impl Embedder {
@@ -26,7 +27,17 @@ impl Embedder {
     ) -> Result<Self> {
         crate::backbone::check_side(input_px)?;
         let device = device.device();
-        Ok(Self { backbone: architecture.load(weights, &device)?, device, input_px })
+        Ok(Self {
+            backbone: architecture.load(weights, &device)?,
+            device,
+            input_px,
+            normalise: Normalise::None,
+        })
+    }
+
+    /// The same backbone, that sees pictures after this change of their light.
+    pub fn normalising(self, normalise: Normalise) -> Self {
+        Self { normalise, ..self }
     }
 
     /// The features of pictures, one vector each, in their order. `[picture][feature]`
@@ -48,7 +59,7 @@ impl Embedder {
     fn each(&self, pictures: &[Rgb], look: impl Fn(Tensor<4>) -> Tensor<2> + Sync) -> Result<Vec<Vec<f32>>> {
         let side = self.input_px;
         let one = |picture: &Rgb| {
-            let data = TensorData::new(to_input(picture, side)?, [1, 3, side, side]);
+            let data = TensorData::new(to_input(picture, side, self.normalise)?, [1, 3, side, side]);
             let seen = look(Tensor::<4>::from_data(data, &self.device));
             Ok(seen.into_data().try_to_vec().expect("features are 32-bit floats on this device"))
         };

@@ -22,7 +22,7 @@ pub use embed::Embedder;
 pub use error::Error;
 pub use labelled::{Labelled, LabelledPictures};
 pub use loss::{rank_loss, stitch_loss};
-pub use preprocess::{Rgb, to_input};
+pub use preprocess::{Normalise, Rgb, to_input};
 pub use weights::{load_torch, load_whole, save_whole};
 pub use whiten::Whitener;
 

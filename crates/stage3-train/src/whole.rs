@@ -8,7 +8,7 @@ use burn::nn::Linear;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, TensorData};
-use nn::{Architecture, Backbone, Checkpoint, Rgb, rank_loss, stitch_loss, to_input};
+use nn::{Architecture, Backbone, Checkpoint, Normalise, Rgb, rank_loss, stitch_loss, to_input};
 use std::path::Path;
 
 /// Rows of one sample a level that make a step; more do not fit a laptop's patience.
@@ -143,7 +143,7 @@ fn batch<'a>(
     let n = pictures.len();
     let mut flat = Vec::with_capacity(n * 3 * px * px);
     for picture in pictures {
-        flat.extend(to_input(picture, px)?);
+        flat.extend(to_input(picture, px, Normalise::None)?);
     }
     Ok(Tensor::from_data(TensorData::new(flat, [n, 3, px, px]), device))
 }
