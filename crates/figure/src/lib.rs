@@ -15,6 +15,7 @@ mod map;
 mod order;
 mod page;
 mod pixels;
+mod reliability;
 mod scatter;
 mod sheet;
 mod ticks;
@@ -25,6 +26,7 @@ pub use map::{Ground, Legend, Map};
 pub use order::{Order, Ranked, order_png, order_svg};
 pub use page::{Panel, map, side_by_side};
 pub use pixels::ImageRgb;
+pub use reliability::{Reliability, Sure};
 pub use scatter::{Axis, Scatter};
 pub use sheet::{ContactSheet, SheetRow, Thumbnail, contact_sheet};
 

@@ -2,7 +2,7 @@
 
 use crate::canvas::{Canvas, Type};
 use crate::map::{Area, LATITUDES, LONGITUDES};
-use crate::{FigureError, Map, Scatter, Words};
+use crate::{FigureError, Map, Reliability, Scatter, Words};
 
 const MARGIN: f64 = 24.0;
 const GUTTER: f64 = 22.0;
@@ -49,6 +49,8 @@ pub enum Panel {
     Map(Map),
     /// A scatter plot.
     Scatter(Scatter),
+    /// A calibration curve.
+    Reliability(Reliability),
 }
 
 /// Panels of equal width in one row, 340 points each.
@@ -79,6 +81,7 @@ impl Panel {
         let heading = match self {
             Panel::Map(map) => &map.heading,
             Panel::Scatter(scatter) => &scatter.heading,
+            Panel::Reliability(curve) => &curve.heading,
         };
         let y = canvas.paragraph(area.x, area.y + 10.0, area.width, Type::HEADING, heading) - 8.0;
         match self {
@@ -92,6 +95,10 @@ impl Panel {
             Panel::Scatter(scatter) => {
                 scatter.check()?;
                 scatter.draw(canvas, Area { y, ..area });
+                Ok(y + area.height + 40.0)
+            }
+            Panel::Reliability(curve) => {
+                curve.draw(canvas, Area { y, ..area });
                 Ok(y + area.height + 40.0)
             }
         }

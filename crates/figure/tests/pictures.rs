@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use figure::{
-    Axis, ContactSheet, FigureError, Ground, ImageRgb, Legend, Map, PIXELS_PER_POINT, Panel, Rgb, Scale,
-    Scatter, SheetRow, Thumbnail, Words, contact_sheet, map, side_by_side,
+    Axis, ContactSheet, FigureError, Ground, ImageRgb, Legend, Map, PIXELS_PER_POINT, Panel, Reliability,
+    Rgb, Scale, Scatter, SheetRow, Sure, Thumbnail, Words, contact_sheet, map, side_by_side,
 };
 
 struct Picture {
@@ -196,4 +196,20 @@ fn a_scatter_plot_of_many_points_is_drawn_and_one_of_unequal_lists_refused() {
     let uneven = Scatter { ys: vec![1.0], ..scatter(3) };
     let error = side_by_side(&words(), &[Panel::Scatter(uneven)]).unwrap_err().to_string();
     assert_eq!(error, "a scatter plot needs as many x as y values, found 3 and 1");
+}
+
+#[test]
+fn a_calibration_curve_stands_inside_its_page_and_shows_where_answers_are_wrong() {
+    let page = |hit_share| {
+        let group = |i: usize| Sure { confidence: i as f64 / 10.0, hit_share, n: 40 * i };
+        let curve = Reliability {
+            heading: "All pictures".to_owned(),
+            y_label: "share of annotators who say so".to_owned(),
+            groups: (4..=10).map(group).collect(),
+            notes: vec!["2,080 pictures".to_owned()],
+        };
+        side_by_side(&words(), &[Panel::Reliability(curve.clone()), Panel::Reliability(curve)]).unwrap()
+    };
+    assert_eq!(Picture::read("reliability.png", &page(0.7)).inked_edge(8), 0);
+    assert_ne!(page(0.7), page(0.9));
 }

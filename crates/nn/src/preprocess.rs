@@ -2,6 +2,7 @@ use crate::backbone::check_side;
 use crate::{Error, Result};
 use image::imageops::{FilterType, resize};
 use image::{ImageBuffer, RgbImage};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -74,7 +75,8 @@ impl Rgb {
 }
 
 /// What is done to a picture's light before a network sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Normalise {
     /// Nothing: the network sees haze, season and the scene's rendering as they are.
     #[default]

@@ -1,6 +1,7 @@
 //! The offline judge: a frozen backbone and small soft-max heads trained on labelled pictures.
 //!
-//! Every head was trained on another bootstrap sample and stands for one rater. As a class judge a head gives its
+//! Every head was trained on another bootstrap sample and stands for one rater; the mean of all is a calibrated
+//! probability ([`Card`]). As a class judge a head gives its
 //! probabilities; as a development judge the expected place of the class mixture, the classes being listed from the
 //! least (0) to the most developed (100) in the prompt and evenly spaced between. That spacing is an assumption.
 
@@ -12,7 +13,7 @@ use anyhow::{Context, ensure};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
-use nn::{Architecture, DeviceChoice, Embedder, Rgb, load_whole, save_whole};
+use nn::{Architecture, DeviceChoice, Embedder, Normalise, Rgb, load_whole, save_whole};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,10 +37,22 @@ pub struct Card {
     pub backbone: String,
     /// SHA-256 of the backbone's weights.
     pub backbone_sha256: String,
+    /// What of the backbone the heads see.
+    pub features: Features,
+    /// What is done to a picture's light before.
+    pub normalise: Normalise,
     /// Side of the backbone's input in pixels.
     pub input_px: usize,
     /// Data, settings and figures of the training.
     pub training: serde_json::Value,
+}
+
+/// What of a backbone the heads see.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Features {
+    /// Mean activations at the ends of its stages, from stride 8 on.
+    StageMeans,
 }
 
 /// Soft-max heads side by side: `[features] -> [heads * classes]`.
@@ -110,10 +123,12 @@ impl Local {
         let architecture: Architecture =
             card.backbone.parse().map_err(|e| anyhow::anyhow!("{}: {e}", card_path.display()))?;
         let device = DeviceChoice::Cpu.device();
-        let mut module = Heads::init(architecture.n_features(), card.n_heads * card.classes.len(), &device);
+        let mut module =
+            Heads::init(architecture.n_stage_means(), card.n_heads * card.classes.len(), &device);
         load_whole(&mut module, heads)?;
         let side = input_px.unwrap_or(card.input_px);
-        let embedder = Embedder::load(architecture, weights, side, DeviceChoice::Cpu)?;
+        let embedder =
+            Embedder::load(architecture, weights, side, DeviceChoice::Cpu)?.normalising(card.normalise);
         Ok(Self { embedder, heads: module, card, device })
     }
 
@@ -170,7 +185,7 @@ impl Local {
         let n_questions_each = questions.len() / unseen.len().max(1);
         for part in unseen.chunks(PICTURES_A_STEP) {
             let pictures: Vec<Rgb> = part.iter().map(|(_, picture)| picture.clone()).collect();
-            for ((hash, _), features) in part.iter().zip(self.embedder.embed(&pictures)?) {
+            for ((hash, _), features) in part.iter().zip(self.embedder.stage_means(&pictures)?) {
                 known
                     .insert(hash, self.heads.probabilities(&features, self.card.classes.len(), &self.device));
             }
