@@ -1,15 +1,15 @@
-use crate::{Architecture, Backbone, DeviceChoice, Normalise, Result, Rgb, to_input};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::{Architecture, DeviceChoice, Normalise, Plan, Result, Rgb, to_input};
 use rayon::prelude::*;
 use std::path::Path;
 
+/// Pictures whose inputs are in memory together.
+const AT_ONCE: usize = 64;
+
 /// A frozen backbone that turns pictures into features.
 ///
-/// Each picture goes through alone, many at a time over threads, so its features do not depend on its neighbours, on
-/// their order or on the number of threads.
+/// A picture's features do not depend on its neighbours, on their order or on the number of threads.
 pub struct Embedder {
-    backbone: Backbone,
-    device: Device,
+    plan: Plan,
     input_px: usize,
     normalise: Normalise,
 }
@@ -26,13 +26,8 @@ impl Embedder {
         device: DeviceChoice,
     ) -> Result<Self> {
         crate::backbone::check_side(input_px)?;
-        let device = device.device();
-        Ok(Self {
-            backbone: architecture.load(weights, &device)?,
-            device,
-            input_px,
-            normalise: Normalise::None,
-        })
+        let plan = architecture.load(weights, &device.device())?.plan();
+        Ok(Self { plan, input_px, normalise: Normalise::None })
     }
 
     /// The same backbone, that sees pictures after this change of their light.
@@ -45,7 +40,7 @@ impl Embedder {
     /// # Errors
     /// As [`to_input`].
     pub fn embed(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>> {
-        self.each(pictures, |input| self.backbone.features(input))
+        self.each(pictures, Plan::features)
     }
 
     /// The mean activations of pictures at the ends of the backbone's stages, as [`Backbone::stage_means`].
@@ -53,16 +48,20 @@ impl Embedder {
     /// # Errors
     /// As [`to_input`].
     pub fn stage_means(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>> {
-        self.each(pictures, |input| self.backbone.stage_means(input))
+        self.each(pictures, Plan::stage_means)
     }
 
-    fn each(&self, pictures: &[Rgb], look: impl Fn(Tensor<4>) -> Tensor<2> + Sync) -> Result<Vec<Vec<f32>>> {
+    fn each(&self, pictures: &[Rgb], look: Look) -> Result<Vec<Vec<f32>>> {
         let side = self.input_px;
-        let one = |picture: &Rgb| {
-            let data = TensorData::new(to_input(picture, side, self.normalise)?, [1, 3, side, side]);
-            let seen = look(Tensor::<4>::from_data(data, &self.device));
-            Ok(seen.into_data().try_to_vec().expect("features are 32-bit floats on this device"))
-        };
-        pictures.par_iter().map(one).collect()
+        let mut seen = Vec::with_capacity(pictures.len());
+        for pictures in pictures.chunks(AT_ONCE) {
+            let inputs: Vec<_> =
+                pictures.par_iter().map(|p| to_input(p, side, self.normalise)).collect::<Result<_>>()?;
+            seen.extend(look(&self.plan, &inputs, [side, side]));
+        }
+        Ok(seen)
     }
 }
+
+/// What a plan can be asked for.
+type Look = fn(&Plan, &[Vec<f32>], [usize; 2]) -> Vec<Vec<f32>>;

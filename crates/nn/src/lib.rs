@@ -2,10 +2,11 @@
 //! checkpoints.
 //!
 //! A backbone turns an image into a vector of features; what is learned on top of them belongs to the stages.
-//! Everything runs on burn. Shapes are `[batch, channels, height, width]`, features `[batch, features]`.
+//! Everything runs on burn, and on the processor through faster convolutions of ours. Shapes are `[batch, channels, height, width]`, features `[batch, features]`.
 
 mod backbone;
 mod checkpoint;
+mod compute;
 mod device;
 mod embed;
 mod error;
@@ -17,6 +18,7 @@ mod whiten;
 
 pub use backbone::{Architecture, Backbone, efficientnet::EfficientNetLite0, resnet::ResNet18};
 pub use checkpoint::Checkpoint;
+pub use compute::Plan;
 pub use device::DeviceChoice;
 pub use embed::Embedder;
 pub use error::Error;

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use nn::{EfficientNetLite0, ResNet18, load_torch};
+use nn::{Backbone, EfficientNetLite0, ResNet18, load_torch};
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,15 @@ fn input(height: usize, width: usize, device: &Device) -> Tensor<4> {
         }
     }
     Tensor::from_data(TensorData::new(x, [1, 3, height, width]), device)
+}
+
+/// The features by the plan for the processor.
+fn planned(net: &Backbone, input: Tensor<4>) -> Tensor<2> {
+    let ([_, _, height, width], device) = (input.dims(), input.device());
+    let picture = input.into_data().try_to_vec::<f32>().unwrap();
+    let features = net.plan().features(&[picture], [height, width]).remove(0);
+    let n = features.len();
+    Tensor::from_data(TensorData::new(features, [1, n]), &device)
 }
 
 fn numbers(tensor: Tensor<2>) -> Vec<f64> {
@@ -82,7 +91,10 @@ fn efficientnet_lite0_with_the_embedded_weights_equals_its_original() {
     let cases = cases["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 3);
     for case in cases {
-        let features = net.features(input(side(case, "height"), side(case, "width"), &device));
+        let input = input(side(case, "height"), side(case, "width"), &device);
+        let features = net.features(input.clone());
+        check(case, features.clone(), net.logits(features), LITE0_TOLERANCE);
+        let features = planned(&Backbone::EfficientNetLite0(net.clone()), input);
         check(case, features.clone(), net.logits(features), LITE0_TOLERANCE);
     }
 }
@@ -108,7 +120,10 @@ fn resnet18_loads_pytorch_and_safetensors_files_and_equals_torchvision() {
         load_torch(&mut net, &unpacked(dir.path(), name), ResNet18::TORCH_KEYS).unwrap();
         let net = net.valid();
         for case in cases {
-            let features = net.features(input(side(case, "height"), side(case, "width"), &device));
+            let input = input(side(case, "height"), side(case, "width"), &device);
+            let features = net.features(input.clone());
+            check(case, features.clone(), net.logits(features), RESNET_TOLERANCE);
+            let features = planned(&Backbone::ResNet18(net.clone()), input);
             check(case, features.clone(), net.logits(features), RESNET_TOLERANCE);
             n_checked += 1;
         }

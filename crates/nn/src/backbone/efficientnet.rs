@@ -2,6 +2,7 @@
 //! published it for small devices. Strided convolutions pad as TensorFlow does: the odd row and column go after.
 
 use super::spatial_mean;
+use crate::compute::{Activation, Plan, Slot, Step};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
@@ -94,6 +95,31 @@ impl EfficientNetLite0 {
             }
         }
         Tensor::cat(means, 1)
+    }
+
+    /// The same for the processor, frozen as it is now.
+    pub(crate) fn plan(&self) -> Plan {
+        let stem = Step::of(&self.conv_stem, &self.bn0, Activation::Relu6, (Slot::B, Slot::A));
+        let (mut steps, mut stage_ends, mut blocks) = (Vec::new(), Vec::new(), self.blocks.iter());
+        let (x, spare) = (Slot::A, Slot::C);
+        for (stage, &(.., n_blocks)) in STAGES.iter().enumerate() {
+            for block in blocks.by_ref().take(n_blocks) {
+                let mut wide = x;
+                if let (Some(conv), Some(norm)) = (&block.expand_conv, &block.bn0) {
+                    steps.push(Step::of(conv, norm, Activation::Relu6, (x, Slot::B)));
+                    wide = Slot::B;
+                }
+                steps.push(Step::of(&block.depthwise_conv, &block.bn1, Activation::Relu6, (wide, spare)));
+                let project = |to| Step::of(&block.project_conv, &block.bn2, Activation::Linear, (spare, to));
+                // Without a shortcut the block's input is no longer needed, and its slot takes the output.
+                steps.push(if block.adds_input { project(x).adding() } else { project(x) });
+            }
+            if stage >= FIRST_STAGE {
+                stage_ends.push(steps.len() - 1);
+            }
+        }
+        steps.push(Step::of(&self.conv_head, &self.bn1, Activation::Relu6, (x, Slot::B)));
+        Plan::of(stem, false, steps, stage_ends)
     }
 
     /// The ImageNet classes' logits of features.

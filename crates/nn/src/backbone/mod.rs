@@ -3,6 +3,7 @@
 pub mod efficientnet;
 pub mod resnet;
 
+use crate::compute::Plan;
 use crate::{Error, Result, load_torch};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -97,6 +98,14 @@ pub enum Backbone {
 }
 
 impl Backbone {
+    /// This backbone, frozen as it is now, for fast inference on the processor.
+    pub fn plan(&self) -> Plan {
+        match self {
+            Self::EfficientNetLite0(net) => net.plan(),
+            Self::ResNet18(net) => net.plan(),
+        }
+    }
+
     /// Globally averaged features of images normalised as ImageNet is.
     ///
     /// # Shapes

@@ -1,6 +1,7 @@
 //! ResNet-18 (He et al. 2016, table 1), with torchvision's layout and names.
 
 use super::spatial_mean;
+use crate::compute::{Activation, Plan, Slot, Step};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
@@ -86,6 +87,29 @@ impl ResNet18 {
             spatial_mean(x.clone())
         });
         Tensor::cat(means.into(), 1)
+    }
+
+    /// The same for the processor, frozen as it is now.
+    pub(crate) fn plan(&self) -> Plan {
+        let stem = Step::of(&self.conv1, &self.bn1, Activation::Relu, (Slot::B, Slot::A));
+        let (mut steps, mut stage_ends) = (Vec::new(), Vec::new());
+        let (mut x, mut spare) = (Slot::A, Slot::C);
+        for (stage, blocks) in
+            [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().enumerate()
+        {
+            for block in blocks {
+                steps.push(Step::of(&block.conv1, &block.bn1, Activation::Relu, (x, Slot::B)));
+                if let Some(down) = &block.downsample {
+                    steps.push(Step::of(&down.conv, &down.bn, Activation::Linear, (x, spare)));
+                    (x, spare) = (spare, x);
+                }
+                steps.push(Step::of(&block.conv2, &block.bn2, Activation::Relu, (Slot::B, x)).adding());
+            }
+            if stage > 0 {
+                stage_ends.push(steps.len() - 1);
+            }
+        }
+        Plan::of(stem, true, steps, stage_ends)
     }
 
     /// The ImageNet classes' logits of features.
