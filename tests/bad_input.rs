@@ -49,7 +49,7 @@ fn bad_input_is_one_clear_line_and_leaves_the_old_output() {
         (
             "heatmap-stitch",
             vec!["map", "--scores", &clusters, "--pixel-m", "10", "--title", "t", "--credit", "c"],
-            "want table scores/1, got clusters/1",
+            "want table scores/2, got clusters/1",
         ),
         (
             "viirs-corr",

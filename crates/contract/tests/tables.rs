@@ -66,6 +66,10 @@ fn score(score: Option<f64>) -> Score {
         north_m: 9e6,
         score,
         sd,
+        low: score.map(|s| s - 0.2),
+        high: score.map(|s| s + 0.2),
+        distance_ratio: score.map(|_| 1.25),
+        outside: score.map(|_| true),
         n_members: 5,
         skipped,
     }
@@ -229,7 +233,7 @@ fn a_table_of_another_stage_is_refused_with_what_to_do() {
     write(&path, &[score(None)], &Made::by("test")).unwrap();
     let error = read::<PogRow>(&path).unwrap_err().to_string();
     assert!(
-        error.contains("scores.parquet: want table pog/1, got scores/1; make it again with pog-aggregate"),
+        error.contains("scores.parquet: want table pog/1, got scores/2; make it again with pog-aggregate"),
         "{error}"
     );
 }

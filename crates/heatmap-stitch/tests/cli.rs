@@ -58,6 +58,10 @@ fn granule(id: &str, crs: &str, west_m: f64, north_m: f64) -> Vec<Score> {
             north_m,
             score: scored.then_some(f64::from(i) / 16.0),
             sd: scored.then_some(0.05),
+            low: None,
+            high: None,
+            distance_ratio: None,
+            outside: None,
             n_members: 5,
             skipped: (!scored).then(|| "no data".to_owned()),
         }
@@ -122,7 +126,7 @@ fn input_that_makes_no_map_is_refused_in_one_line_and_old_maps_stay() {
         (&[&degrees], "want a coordinate system in metres, got EPSG:4326"),
         (&[&empty], "no tile in any --scores table"),
         (&[&dark], "want at least one tile with a score, got 16 tiles without"),
-        (&[&wrong], "want table scores/1, got pog/1; make it again with stage3-train"),
+        (&[&wrong], "want table scores/2, got pog/1; make it again with stage3-train"),
         (&[&absent], "absent.parquet: cannot read"),
         (&[&good, &absent], "absent.parquet: cannot read"),
     ];

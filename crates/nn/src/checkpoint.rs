@@ -4,7 +4,7 @@ use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"PACKPT1\n";
 
@@ -46,11 +46,15 @@ impl Checkpoint {
         Ok((model.try_load_record(record).map_err(bad)?, optimiser))
     }
 
-    /// Writes the whole file.
+    /// Writes the whole file; the one before it stays beside it as `NAME.previous`, should this one be damaged later.
     ///
     /// # Errors
-    /// [`Error::File`]; the old checkpoint is then untouched.
+    /// [`Error::File`]; the old checkpoint is then untouched or is the previous one.
     pub fn write(&self, path: &Path) -> Result<()> {
+        if path.exists() {
+            let previous = previous(path);
+            std::fs::rename(path, &previous).map_err(contract::Error::io(&previous, "rename into place"))?;
+        }
         let mut body = self.step.to_le_bytes().to_vec();
         for part in [self.run.as_bytes(), &self.model, &self.optimiser] {
             body.extend((part.len() as u64).to_le_bytes());
@@ -61,8 +65,12 @@ impl Checkpoint {
         Ok(contract::file::write(path, &bytes)?)
     }
 
-    /// Reads a checkpoint of this run: nothing if there is none, if it is damaged, or if it is of another run.
+    /// Reads the newest good checkpoint of this run: the previous one if the newest is damaged, nothing if there is none.
     pub fn read(path: &Path, run: &str) -> Option<Self> {
+        Self::read_one(path, run).or_else(|| Self::read_one(&previous(path), run))
+    }
+
+    fn read_one(path: &Path, run: &str) -> Option<Self> {
         let bytes = std::fs::read(path).ok()?;
         let (hash, mut body) = bytes.strip_prefix(MAGIC)?.split_at_checked(32)?;
         if Sha256::digest(body).as_slice() != hash {
@@ -78,8 +86,48 @@ impl Checkpoint {
     }
 }
 
+fn previous(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".previous");
+    name.into()
+}
+
 fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(n)?;
     *bytes = rest;
     Some(head)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+    use burn::optim::AdamConfig;
+    use burn::tensor::Device;
+
+    fn at(step: u64) -> Checkpoint {
+        let linear: Linear = LinearConfig::new(3, 2).init(&Device::flex());
+        Checkpoint::of(step, "run", &linear, &AdamConfig::new().init()).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_newest_checkpoint_falls_back_to_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.ckpt");
+        at(1).write(&path).unwrap();
+        at(2).write(&path).unwrap();
+        assert_eq!(Checkpoint::read(&path, "run").unwrap().step, 2);
+        assert!(Checkpoint::read(&path, "another run").is_none());
+        let whole = std::fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for damaged in [&whole[..whole.len() / 2], &[], &flipped] {
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(Checkpoint::read(&path, "run").unwrap().step, 1);
+        }
+        // Killed between the two renames: the newest is not there yet.
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Checkpoint::read(&path, "run").unwrap().step, 1);
+    }
 }

@@ -13,6 +13,7 @@ mod error;
 mod labelled;
 mod loss;
 mod preprocess;
+mod tones;
 mod weights;
 mod whiten;
 
@@ -23,8 +24,9 @@ pub use device::DeviceChoice;
 pub use embed::Embedder;
 pub use error::Error;
 pub use labelled::{Labelled, LabelledPictures};
-pub use loss::{rank_loss, stitch_loss};
+pub use loss::{place_loss, rank_loss, stitch_loss};
 pub use preprocess::{Normalise, Rgb, to_input};
+pub use tones::Tones;
 pub use weights::{load_torch, load_whole, save_whole};
 pub use whiten::Whitener;
 

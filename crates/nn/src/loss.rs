@@ -22,6 +22,19 @@ pub fn rank_loss(scores: Tensor<2>) -> Tensor<1> {
     (ranks - wanted).powf_scalar(2.0).mean()
 }
 
+/// The study's regression loss L_reg (METHODS A6): one sample of each of n levels, listed from the lowest to the highest, against
+/// the pseudo-labels 0, 1/(n-1), …, 1. Mean absolute difference.
+///
+/// # Shapes
+/// - `scores`: `[batch, levels]` in [0, 1], lowest level first
+/// - output: `[1]`
+pub fn place_loss(scores: Tensor<2>) -> Tensor<1> {
+    let [_, levels] = scores.dims();
+    let top = levels.saturating_sub(1).max(1) as f64;
+    let places = Tensor::<1, Int>::arange(0..levels as i64, &scores.device()).float() / top;
+    (scores - places.reshape([1, levels])).abs().mean()
+}
+
 /// The linear stitch loss L_linear of the study (METHODS A6): a picture with the share λ of A above the rest of B should
 /// score λ f(A) + (1-λ) f(B). Mean absolute difference.
 ///
@@ -61,6 +74,14 @@ mod tests {
         let loss =
             stitch_loss(tensor([0.35, 0.8]), tensor([0.2, 0.9]), tensor([0.4, 0.7]), tensor([0.25, 0.5]));
         assert!(value(loss) < 1e-6);
+    }
+
+    #[test]
+    fn the_place_loss_is_the_distance_from_even_places() {
+        let device = Device::flex();
+        let even = value(place_loss(Tensor::from_floats([[0.0, 0.5, 1.0]], &device)));
+        let equal = value(place_loss(Tensor::from_floats([[0.5, 0.5, 0.5]], &device)));
+        assert!(even < 1e-6 && (equal - 1.0 / 3.0).abs() < 1e-6, "{even} {equal}");
     }
 
     #[test]

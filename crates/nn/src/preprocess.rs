@@ -12,7 +12,7 @@ const SD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// An 8-bit picture, `[row, col, channel]`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rgb(RgbImage);
+pub struct Rgb(pub(crate) RgbImage);
 
 impl Rgb {
     /// From the pixels of a tile, `[band, row, col]`, `px` on a side; the first three bands are red, green, blue.

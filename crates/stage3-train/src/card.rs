@@ -1,5 +1,10 @@
 //! The model card: what a score model is, beside its weights, for a person and for `score`.
 
+use crate::interval::Interval;
+use crate::near::Limit;
+use crate::recipe::Recipe;
+use crate::scale::Scale;
+use crate::sight::Sight;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -23,17 +28,29 @@ pub struct Card {
     pub train: Part,
     /// Which backbone.
     pub backbone: String,
-    /// SHA-256 of the weights that the backbone started from.
-    pub backbone_sha256: String,
-    /// Side of the backbone's input in pixels.
-    pub input_px: usize,
+    /// SHA-256 of the weights that the backbone started from, if there is one.
+    pub backbone_sha256: Option<String>,
+    /// SHA-256 of the model that the card is of.
+    pub model_sha256: String,
+    /// How it learned from the order.
+    pub recipe: Recipe,
+    /// What it sees of a picture.
+    pub sight: Sight,
     /// Hidden units of a head; 0 is a linear head.
     pub hidden: usize,
     /// Members of the ensemble.
     pub n_members: usize,
+    /// What a score means in comparison with other runs.
+    pub scale: String,
+    /// The map of each member's raw output to scores.
+    pub scales: Vec<Scale>,
+    /// What an interval promises.
+    pub interval: Option<Interval>,
+    /// From where on a tile is flagged as unlike those of training.
+    pub limit: Option<Limit>,
     /// Settings of the training.
     pub settings: serde_json::Value,
-    /// Figures on held-out blocks.
+    /// Figures on held-out blocks and on held-out clusters.
     pub figures: serde_json::Value,
     /// SHA-256 of the tables that it was trained on, by name.
     pub inputs: serde_json::Value,

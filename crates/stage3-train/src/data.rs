@@ -1,11 +1,11 @@
-//! What training sees: pictures of clusters that have a level, and the split into blocks.
+//! What training sees: the pictures of clusters that have a level, and the split into blocks.
 
 use anyhow::{Context, ensure};
 use contract::{Cluster, GranuleId, PogRow, TileId, TileReader};
 use nn::Rgb;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use stage::{Ledger, Progress};
+use stage::Ledger;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -14,29 +14,96 @@ const BLOCK_TILES: u32 = 4;
 /// Share of blocks that is held out.
 const HELD_SHARE: f64 = 0.2;
 
-/// One training picture.
+/// One training picture, without its pixels.
 #[derive(Clone, Debug)]
 pub struct Sample {
+    /// Which of the granules.
+    pub granule: usize,
+    /// The tile.
+    pub tile: TileId,
     /// Its cluster.
     pub cluster: u32,
     /// Place of its level among all, 0 is the least developed.
     pub level: usize,
     /// Whether its block is held out for the figures.
     pub held: bool,
-    /// The picture.
-    pub picture: Rgb,
 }
 
-/// All training pictures.
-#[derive(Debug)]
+impl Sample {
+    /// The block of its tile: granule, row of blocks, column of blocks.
+    pub fn block(&self) -> (usize, u32, u32) {
+        (self.granule, self.tile.row / BLOCK_TILES, self.tile.col / BLOCK_TILES)
+    }
+}
+
+/// All training pictures. Pixels stay in their files until they are asked for.
 pub struct Samples {
-    /// The pictures, in order of granule and tile.
+    /// The samples, in order of granule and tile.
     pub all: Vec<Sample>,
     /// How many levels.
     pub n_levels: usize,
+    /// Consensus rank of each cluster, 1 is the most developed.
+    pub rank_of: BTreeMap<u32, f64>,
+    readers: Vec<TileReader>,
 }
 
-/// Reads the pictures of all clusters that the order ranks.
+impl Samples {
+    /// Samples without pixels, for laws about them.
+    #[cfg(test)]
+    pub fn of(all: Vec<Sample>, n_levels: usize, rank_of: BTreeMap<u32, f64>) -> Self {
+        Self { all, n_levels, rank_of, readers: Vec::new() }
+    }
+
+    /// How many granules.
+    pub fn n_granules(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// Gives the pictures of some samples, in their order, one row of tiles in memory at a time.
+    ///
+    /// # Errors
+    /// If a file cannot be read or has no colour.
+    pub fn each(
+        &self,
+        chosen: &[usize],
+        mut take: impl FnMut(Vec<(usize, Rgb)>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut rows: BTreeMap<(usize, u32), Vec<usize>> = BTreeMap::new();
+        for &i in chosen {
+            rows.entry((self.all[i].granule, self.all[i].tile.row)).or_default().push(i);
+        }
+        for ((granule, row), mut of_row) in rows {
+            let reader = &self.readers[granule];
+            let px = reader.meta().tile_px as usize;
+            let mut tiles = reader.row(row)?;
+            of_row.sort_unstable();
+            of_row.dedup();
+            let mut pictures = Vec::with_capacity(of_row.len());
+            for i in of_row {
+                let wanted = self.all[i].tile;
+                let at =
+                    tiles.iter().position(|t| t.tile == wanted).context("a tile of the file's own index")?;
+                let pixels = tiles.swap_remove(at).pixels.context("pixels of a tile that is not skipped")?;
+                let picture = Rgb::from_bands(&pixels, px);
+                pictures.push((i, picture.with_context(|| reader.path().display().to_string())?));
+            }
+            take(pictures)?;
+        }
+        Ok(())
+    }
+
+    /// One cluster a level, the study's main chain: the one with the most pictures, of equals the first.
+    pub fn main_chain(&self) -> BTreeSet<u32> {
+        let mut counts = vec![BTreeMap::<u32, usize>::new(); self.n_levels];
+        for sample in &self.all {
+            *counts[sample.level].entry(sample.cluster).or_default() += 1;
+        }
+        let largest = |of: &BTreeMap<u32, usize>| of.iter().rev().max_by_key(|(_, n)| **n).map(|(&c, _)| c);
+        counts.iter().filter_map(largest).collect()
+    }
+}
+
+/// Reads where the pictures are of all clusters that the order ranks.
 pub fn read(
     tiles: &[PathBuf],
     clusters: &Path,
@@ -44,38 +111,26 @@ pub fn read(
     seed: u64,
     ledger: &mut Ledger,
 ) -> anyhow::Result<Samples> {
-    let level_of = levels(pog)?;
+    let (level_of, rank_of) = levels(pog)?;
     let rows = contract::read::<Cluster>(clusters)?;
     let cluster_of: BTreeMap<(GranuleId, TileId), u32> =
         rows.into_iter().map(|r| ((r.granule, r.tile), r.cluster)).collect();
     let mut readers = tiles.iter().map(|path| TileReader::open(path)).collect::<Result<Vec<_>, _>>()?;
     readers.sort_by(|a, b| a.granule().cmp(b.granule()));
-    let n_rows = readers.iter().map(|r| r.meta().n_rows as usize).sum();
-    let mut progress = Progress::over("rows of tiles", n_rows);
     let mut all = Vec::new();
-    for reader in &readers {
-        let px = reader.meta().tile_px as usize;
-        for row in 0..reader.meta().n_rows {
-            progress.add(1);
-            for tile in reader.row(row)? {
-                ledger.n_in += 1;
-                let cluster = cluster_of.get(&(reader.granule().clone(), tile.tile));
-                let level = cluster.and_then(|c| level_of.get(c));
-                match (tile.pixels, cluster, level) {
-                    (None, ..) => ledger.skip(tile.skipped.as_deref().unwrap_or("no pixels")),
-                    (_, None, _) => ledger.skip("in no cluster"),
-                    (.., None) => ledger.skip("its cluster is not in the order"),
-                    (Some(pixels), Some(&cluster), Some(&level)) => {
-                        ledger.ok(1);
-                        let picture = Rgb::from_bands(&pixels, px);
-                        let picture = picture.with_context(|| reader.path().display().to_string())?;
-                        all.push(Sample {
-                            cluster,
-                            level,
-                            held: held(reader.granule(), tile.tile, seed),
-                            picture,
-                        });
-                    }
+    for (granule, reader) in readers.iter().enumerate() {
+        for tile in reader.index()? {
+            ledger.n_in += 1;
+            let cluster = cluster_of.get(&(reader.granule().clone(), tile.tile));
+            let level = cluster.and_then(|c| level_of.get(c));
+            match (&tile.skipped, cluster, level) {
+                (Some(reason), ..) => ledger.skip(reason),
+                (_, None, _) => ledger.skip("in no cluster"),
+                (.., None) => ledger.skip("its cluster is not in the order"),
+                (None, Some(&cluster), Some(&level)) => {
+                    ledger.ok(1);
+                    let held = held(reader.granule(), tile.tile, seed);
+                    all.push(Sample { granule, tile: tile.tile, cluster, level, held });
                 }
             }
         }
@@ -88,17 +143,19 @@ pub fn read(
         pog.display(),
         present.len()
     );
-    Ok(Samples { all, n_levels })
+    Ok(Samples { all, n_levels, rank_of, readers })
 }
 
-/// The level of each cluster, 0 the least developed.
-fn levels(pog: &Path) -> anyhow::Result<BTreeMap<u32, usize>> {
+/// The level of each cluster, 0 the least developed, and its rank.
+fn levels(pog: &Path) -> anyhow::Result<(BTreeMap<u32, usize>, BTreeMap<u32, f64>)> {
     let rows = contract::read::<PogRow>(pog)?;
     let steps: BTreeSet<u32> = rows.iter().map(|row| row.level).collect();
     let place = |level: u32| {
         steps.iter().rev().position(|&step| step == level).context("a level of the table itself")
     };
-    rows.iter().map(|row| Ok((row.cluster, place(row.level)?))).collect()
+    let levels =
+        rows.iter().map(|row| Ok((row.cluster, place(row.level)?))).collect::<anyhow::Result<_>>()?;
+    Ok((levels, rows.iter().map(|row| (row.cluster, row.rank)).collect()))
 }
 
 /// Whether the block of a tile is held out: drawn from the seed and the block's place, whatever other tiles there are.
@@ -128,5 +185,19 @@ mod tests {
             n_held += u32::from(of(row, col));
         }
         assert!((150..=250).contains(&n_held), "{n_held} of 1000 blocks");
+    }
+
+    #[test]
+    fn the_main_chain_has_one_cluster_a_level_and_the_largest() {
+        let sample = |(cluster, level)| Sample {
+            granule: 0,
+            tile: TileId { row: 0, col: 0 },
+            cluster,
+            level,
+            held: false,
+        };
+        let all = [(4, 0), (7, 1), (9, 1), (9, 1), (2, 2), (3, 2)].map(sample).to_vec();
+        let samples = Samples { all, n_levels: 3, rank_of: BTreeMap::new(), readers: Vec::new() };
+        assert_eq!(samples.main_chain(), BTreeSet::from([4, 9, 2]));
     }
 }

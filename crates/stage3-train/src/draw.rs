@@ -13,14 +13,15 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of samples given as (index, level, cluster). Missing if some level has none.
-    pub fn of(samples: impl Iterator<Item = (usize, usize, u32)>, n_levels: usize) -> Option<Self> {
-        let mut levels: Vec<BTreeMap<u32, Vec<usize>>> = vec![BTreeMap::new(); n_levels];
+    /// A pool of samples given as (index, level, cluster), of the levels that have some. Missing below two levels.
+    pub fn of(samples: impl Iterator<Item = (usize, usize, u32)>) -> Option<Self> {
+        let mut levels: BTreeMap<usize, BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
         for (index, level, cluster) in samples {
-            levels[level].entry(cluster).or_default().push(index);
+            levels.entry(level).or_default().entry(cluster).or_default().push(index);
         }
-        let levels: Vec<Vec<Vec<usize>>> = levels.into_iter().map(|l| l.into_values().collect()).collect();
-        levels.iter().all(|level| !level.is_empty()).then_some(Self { levels })
+        let levels: Vec<Vec<Vec<usize>>> =
+            levels.into_values().map(|level| level.into_values().collect()).collect();
+        (levels.len() > 1).then_some(Self { levels })
     }
 
     /// The pool of one bootstrap sample: as many draws from each cluster as it has samples.
@@ -37,9 +38,9 @@ impl Pool {
         self.levels.len()
     }
 
-    /// All samples of a level.
-    pub fn of_level(&self, level: usize) -> impl Iterator<Item = usize> + '_ {
-        self.levels[level].iter().flatten().copied()
+    /// The samples of each cluster, as often as they are drawn from.
+    pub fn clusters(&self) -> impl Iterator<Item = &[usize]> + '_ {
+        self.levels.iter().flatten().map(Vec::as_slice)
     }
 
     /// One sample a level, least developed first; tied clusters share the level's sampler in equal parts.
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn a_row_has_one_sample_of_each_level_and_tied_clusters_take_turns() {
         let samples = [(0, 0, 7), (1, 1, 3), (2, 1, 3), (3, 1, 3), (4, 1, 5)];
-        let pool = Pool::of(samples.into_iter(), 2).unwrap();
+        let pool = Pool::of(samples.into_iter()).unwrap();
         let mut rng = generator(1, 0, 0);
         let rows: Vec<Vec<usize>> = (0..2000).map(|_| pool.row(&mut rng)).collect();
         assert!(rows.iter().all(|row| row[0] == 0 && (1..=4).contains(&row[1])));
@@ -87,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn a_level_without_samples_makes_no_pool() {
-        assert!(Pool::of([(0, 0, 7)].into_iter(), 2).is_none());
+    fn samples_of_one_level_alone_make_no_pool() {
+        assert!(Pool::of([(0, 0, 7), (1, 0, 8)].into_iter()).is_none());
     }
 
     #[test]
     fn a_step_draws_the_same_whenever_it_is_reached() {
-        let pool = Pool::of((0..90).map(|i| (i, i % 3, (i % 6) as u32)), 3).unwrap();
+        let pool = Pool::of((0..90).map(|i| (i, i % 3, (i % 6) as u32))).unwrap();
         assert_eq!(pool.row(&mut generator(4, 2, 17)), pool.row(&mut generator(4, 2, 17)));
         assert_ne!(pool.row(&mut generator(4, 2, 17)), pool.row(&mut generator(4, 2, 18)));
     }

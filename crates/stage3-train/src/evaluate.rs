@@ -1,7 +1,9 @@
 //! How well scores follow levels on samples that were not trained on.
 
+use serde::Serialize;
+
 /// Agreement of scores with levels.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Agreement {
     /// Kendall's tau-b.
     pub kendall: f64,
@@ -15,39 +17,72 @@ pub struct Agreement {
 
 /// The agreement, or nothing if all scores or all levels are equal.
 pub fn agreement(scores: &[f64], levels: &[usize]) -> Option<Agreement> {
-    let (mut right, mut wrong, mut tied_scores, mut tied_levels) = (0_u64, 0_u64, 0_u64, 0_u64);
-    for i in 0..scores.len() {
-        for j in 0..i {
-            match (scores[i].total_cmp(&scores[j]), levels[i].cmp(&levels[j])) {
-                (std::cmp::Ordering::Equal, std::cmp::Ordering::Equal) => {}
-                (std::cmp::Ordering::Equal, _) => tied_scores += 1,
-                (_, std::cmp::Ordering::Equal) => tied_levels += 1,
-                (a, b) if a == b => right += 1,
-                _ => wrong += 1,
-            }
-        }
-    }
-    let (right, wrong) = (right as f64, wrong as f64);
-    let (tied_scores, tied_levels) = (tied_scores as f64, tied_levels as f64);
-    let decided = right + wrong;
-    let norm = ((decided + tied_scores) * (decided + tied_levels)).sqrt();
-    let levels: Vec<f64> = levels.iter().map(|&l| l as f64).collect();
-    let spearman = pearson(&midranks(scores), &midranks(&levels))?;
+    let pairs = Pairs::count(scores, levels);
+    let decided = pairs.right + pairs.wrong;
+    let norm = ((decided + pairs.tied_scores) * (decided + pairs.tied_levels)).sqrt();
+    let places: Vec<f64> = levels.iter().map(|&l| l as f64).collect();
+    let spearman = pearson(&midranks(scores), &midranks(&places))?;
     (norm > 0.0).then(|| Agreement {
-        kendall: (right - wrong) / norm,
+        kendall: (pairs.right - pairs.wrong) / norm,
         spearman,
-        pairwise: (right + tied_scores / 2.0) / (decided + tied_scores),
+        pairwise: (pairs.right + pairs.tied_scores / 2.0) / (decided + pairs.tied_scores),
         n: scores.len(),
     })
 }
 
-fn midranks(values: &[f64]) -> Vec<f64> {
-    let below = |v: f64| values.iter().filter(|&&w| w < v).count() as f64;
-    let equal = |v: f64| values.iter().filter(|&&w| w == v).count() as f64;
-    values.iter().map(|&v| below(v) + (equal(v) + 1.0) / 2.0).collect()
+/// Pairs of samples by what score and level say of them; those tied in both are left out.
+#[derive(Default)]
+struct Pairs {
+    right: f64,
+    wrong: f64,
+    tied_scores: f64,
+    tied_levels: f64,
 }
 
-fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
+impl Pairs {
+    /// Goes through the scores from low to high with a count of each level so far: as many steps as samples times levels.
+    fn count(scores: &[f64], levels: &[usize]) -> Self {
+        let mut below = vec![0_u64; levels.iter().max().map_or(0, |top| top + 1)];
+        let mut pairs = Self::default();
+        for group in equal_groups(scores) {
+            let mut inside = vec![0_u64; below.len()];
+            for &i in &group {
+                let level = levels[i];
+                let sum = |counts: &[u64]| counts.iter().sum::<u64>() as f64;
+                pairs.right += sum(&below[..level]);
+                pairs.wrong += sum(&below[level + 1..]);
+                pairs.tied_levels += below[level] as f64;
+                pairs.tied_scores += sum(&inside) - inside[level] as f64;
+                inside[level] += 1;
+            }
+            below.iter_mut().zip(inside).for_each(|(sum, more)| *sum += more);
+        }
+        pairs
+    }
+}
+
+/// Indices of equal values together, smallest value first.
+fn equal_groups(values: &[f64]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    order.chunk_by(|&a, &b| values[a] == values[b]).map(<[usize]>::to_vec).collect()
+}
+
+/// Ranks from 1, equal values sharing their mean rank.
+pub fn midranks(values: &[f64]) -> Vec<f64> {
+    let mut ranks = vec![0.0; values.len()];
+    let mut below = 0;
+    for group in equal_groups(values) {
+        for &i in &group {
+            ranks[i] = below as f64 + (group.len() as f64 + 1.0) / 2.0;
+        }
+        below += group.len();
+    }
+    ranks
+}
+
+/// Pearson's coefficient; nothing where one side does not vary.
+pub fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
     let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     let (mean_a, mean_b) = (mean(a), mean(b));
     let sum =
@@ -77,5 +112,22 @@ mod tests {
         assert_eq!(some.pairwise, 1.0);
         assert_eq!(agreement(&[0.5, 0.5], &[0, 1]), None);
         assert_eq!(agreement(&[0.4, 0.5], &[1, 1]), None);
+    }
+
+    #[test]
+    fn counting_by_level_is_counting_every_pair() {
+        let scores: Vec<f64> = (0..60).map(|i| f64::from(i * 17 % 23)).collect();
+        let levels: Vec<usize> = (0..60).map(|i| i * 5 % 7).collect();
+        let (mut right, mut wrong, mut tied) = (0.0, 0.0, 0.0);
+        for i in 0..60 {
+            for j in (0..i).filter(|&j| levels[i] != levels[j]) {
+                let up = (scores[i] - scores[j]) * (levels[i] as f64 - levels[j] as f64);
+                right += f64::from(u8::from(up > 0.0));
+                wrong += f64::from(u8::from(up < 0.0));
+                tied += f64::from(u8::from(up == 0.0));
+            }
+        }
+        let pairs = Pairs::count(&scores, &levels);
+        assert_eq!((pairs.right, pairs.wrong, pairs.tied_scores), (right, wrong, tied));
     }
 }

@@ -1,20 +1,19 @@
 //! Heads on frozen features: the default way to learn a score on a processor.
 
 use crate::draw::{Pool, generator};
+use crate::recipe::Recipe;
 use anyhow::Context;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
-use nn::{Checkpoint, Whitener, rank_loss, stitch_loss};
+use nn::{Checkpoint, Whitener, stitch_loss};
 use rand::{Rng, RngExt};
 use std::path::PathBuf;
 
 /// Steps between two checkpoints.
 const STEPS_A_CHECKPOINT: u64 = 250;
-/// The score of the lowest level's mean logit; the highest one's lies as far below 1.
-const ANCHOR_SHARE: f64 = 0.1;
 /// The step whose draws start a member.
 pub const BEFORE_ANY_STEP: u64 = (1 << 40) - 1;
 /// Rows of one sample a level that make a step.
@@ -43,7 +42,12 @@ impl Head {
         sigmoid(self.logits(features))
     }
 
-    fn logits(&self, features: Tensor<2>) -> Tensor<1> {
+    /// The raw output, before any scale.
+    ///
+    /// # Shapes
+    /// - `features`: `[batch, features]`
+    /// - output: `[batch]`
+    pub fn logits(&self, features: Tensor<2>) -> Tensor<1> {
         let x = self.first.forward(features);
         let x = match &self.second {
             Some(second) => second.forward(relu(x)),
@@ -53,18 +57,20 @@ impl Head {
         x.reshape([batch])
     }
 
-    /// The same order of scores on a common scale, see [`anchor`].
-    fn anchored(mut self, lowest: &[&Vec<f32>], highest: &[&Vec<f32>], device: &Device) -> Self {
-        let mean = |of: &[&Vec<f32>]| {
-            let logits = values(self.logits(rows(of.iter().copied(), device)));
-            logits.iter().map(|&l| f64::from(l)).sum::<f64>() / logits.len() as f64
-        };
-        let (low, high) = (mean(lowest), mean(highest));
-        match self.second.take() {
-            Some(second) => self.second = Some(anchor(second, low, high)),
-            None => self.first = anchor(self.first, low, high),
-        }
-        self
+    /// The linear head of given weights, `[feature]`.
+    pub fn of(weight: &[f64], bias: f64, device: &Device) -> Self {
+        let weight: Vec<f32> = weight.iter().map(|&w| w as f32).collect();
+        let n = weight.len();
+        let weight = Tensor::<2>::from_data(TensorData::new(weight, [n, 1]), device);
+        let bias = Tensor::<1>::from_data(TensorData::new(vec![bias as f32], [1]), device);
+        let first = Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) };
+        Self { first, second: None }
+    }
+
+    /// The raw output for one row of features.
+    pub fn raw(&self, features: &[f32], device: &Device) -> f64 {
+        let row = Tensor::<2>::from_data(TensorData::new(features.to_vec(), [1, features.len()]), device);
+        f64::from(values(self.logits(row))[0])
     }
 
     /// The same head for features that are not whitened yet, so that a model needs no whitener beside it.
@@ -77,21 +83,6 @@ impl Head {
         let bias = Tensor::<1>::from_data(TensorData::new(bias, [width]), device);
         let first = Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) };
         Self { first, second: self.second }
-    }
-}
-
-/// The ensemble.
-#[derive(Module, Debug)]
-pub struct Ensemble {
-    /// Its members.
-    pub members: Vec<Head>,
-}
-
-impl Ensemble {
-    /// The scores of one row of features, one a member.
-    pub fn scores(&self, features: &[f32], device: &Device) -> Vec<f64> {
-        let row = || Tensor::<2>::from_data(TensorData::new(features.to_vec(), [1, features.len()]), device);
-        self.members.iter().map(|member| f64::from(values(member.forward(row()))[0])).collect()
     }
 }
 
@@ -121,6 +112,8 @@ pub struct Lesson<'a> {
 /// How to learn.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Which loss.
+    pub recipe: Recipe,
     /// Hidden units; 0 is linear.
     pub hidden: usize,
     /// Steps.
@@ -143,9 +136,10 @@ pub struct Plan {
 ///
 /// # Errors
 /// If a checkpoint cannot be written.
-pub fn train(lesson: &Lesson<'_>, plan: &Plan, done: &mut dyn FnMut(usize)) -> anyhow::Result<Head> {
+pub fn train(lesson: &Lesson<'_>, plan: &Plan, done: &(dyn Fn(usize) + Sync)) -> anyhow::Result<Head> {
     let device = Device::flex().autodiff();
-    let n_features = lesson.features.first().map_or(0, Vec::len);
+    // Samples that are not in the pool have no features here.
+    let n_features = lesson.features.iter().map(Vec::len).max().unwrap_or(0);
     let mut head =
         Head::init(n_features, plan.hidden, &mut generator(plan.seed, plan.member, BEFORE_ANY_STEP), &device);
     let mut optimiser = AdamWConfig::new().with_weight_decay(plan.weight_decay).init();
@@ -169,25 +163,7 @@ pub fn train(lesson: &Lesson<'_>, plan: &Plan, done: &mut dyn FnMut(usize)) -> a
                 .context("writing the checkpoint")?;
         }
     }
-    let of = |level| lesson.pool.of_level(level).map(|i| &lesson.features[i]).collect::<Vec<_>>();
-    let (lowest, highest) = (of(0), of(lesson.pool.n_levels() - 1));
-    Ok(head.valid().anchored(&lowest, &highest, &Device::flex()))
-}
-
-/// Stretches and shifts the last layer so that the lowest level's mean logit scores 0.1 and the highest one's 0.9.
-///
-/// The rank loss is flat once levels are well apart, so a scale is left over; this fixes it alike for every member and
-/// run. A layer that does not tell the two apart is left as it is.
-pub fn anchor(last: Linear, low: f64, high: f64) -> Linear {
-    if high - low < 1e-6 {
-        return last;
-    }
-    let wanted = ANCHOR_SHARE.ln() - (1.0 - ANCHOR_SHARE).ln();
-    let stretch = -2.0 * wanted / (high - low);
-    let shift = wanted - stretch * low;
-    let weight = Param::from_tensor(last.weight.val() * stretch);
-    let bias = last.bias.map(|b| Param::from_tensor(b.val() * stretch + shift));
-    Linear { weight, bias }
+    Ok(head.valid())
 }
 
 fn loss(head: &Head, lesson: &Lesson<'_>, plan: &Plan, step: u64, device: &Device) -> Tensor<1> {
@@ -195,7 +171,7 @@ fn loss(head: &Head, lesson: &Lesson<'_>, plan: &Plan, step: u64, device: &Devic
     let n_levels = lesson.pool.n_levels();
     let drawn: Vec<usize> = (0..ROWS_A_STEP).flat_map(|_| lesson.pool.row(&mut rng)).collect();
     let scores = head.forward(rows(drawn.iter().map(|&i| &lesson.features[i]), device));
-    let ranked = rank_loss(scores.reshape([ROWS_A_STEP, n_levels]));
+    let ranked = plan.recipe.loss(scores.reshape([ROWS_A_STEP, n_levels]));
     if lesson.stitches.is_empty() || plan.stitch_weight == 0.0 {
         return ranked;
     }
@@ -238,7 +214,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     fn lesson(features: &[Vec<f32>]) -> Lesson<'_> {
-        let pool = Pool::of((0..features.len()).map(|i| (i, i % 4, (i % 8) as u32)), 4).unwrap();
+        let pool = Pool::of((0..features.len()).map(|i| (i, i % 4, (i % 8) as u32))).unwrap();
         Lesson { features, stitches: &[], pool }
     }
 
@@ -254,6 +230,7 @@ mod tests {
 
     fn plan(steps: u64) -> Plan {
         Plan {
+            recipe: Recipe::Default,
             hidden: 0,
             steps,
             learning_rate: 0.02,
@@ -273,7 +250,7 @@ mod tests {
     #[test]
     fn a_head_learns_the_order_of_levels() {
         let features = features();
-        let head = train(&lesson(&features), &plan(300), &mut |_| ()).unwrap();
+        let head = train(&lesson(&features), &plan(300), &|_| ()).unwrap();
         let levels: Vec<usize> = (0..160).map(|i| i % 4).collect();
         let found = crate::evaluate::agreement(&scores(&head, &features), &levels).unwrap();
         assert!(found.pairwise > 0.95, "{found:?}");
@@ -284,10 +261,9 @@ mod tests {
         let features = features();
         let dir = tempfile::tempdir().unwrap();
         let checkpoint = Some((dir.path().join("m.ckpt"), "run".to_owned()));
-        let unbroken = train(&lesson(&features), &plan(600), &mut |_| ()).unwrap();
-        train(&lesson(&features), &Plan { checkpoint: checkpoint.clone(), ..plan(333) }, &mut |_| ())
-            .unwrap();
-        let resumed = train(&lesson(&features), &Plan { checkpoint, ..plan(600) }, &mut |_| ()).unwrap();
+        let unbroken = train(&lesson(&features), &plan(600), &|_| ()).unwrap();
+        train(&lesson(&features), &Plan { checkpoint: checkpoint.clone(), ..plan(333) }, &|_| ()).unwrap();
+        let resumed = train(&lesson(&features), &Plan { checkpoint, ..plan(600) }, &|_| ()).unwrap();
         assert_eq!(scores(&unbroken, &features), scores(&resumed, &features));
     }
 

@@ -1,20 +1,27 @@
 //! Training the whole network: backbone and a linear head, images in, for machines that can afford it.
+//!
+//! A thread of its own makes the next batches while the network works on the present one; how long the network waited is told.
 
-use crate::data::Sample;
+use crate::data::Samples;
 use crate::draw::{Pool, generator};
-use crate::head::{BEFORE_ANY_STEP, Plan, anchor, linear, values};
+use crate::head::{BEFORE_ANY_STEP, Plan, linear, values};
+use crate::sight::{Light, Sight};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, TensorData};
-use nn::{Architecture, Backbone, Checkpoint, Normalise, Rgb, rank_loss, stitch_loss, to_input};
+use nn::{Architecture, Backbone, Checkpoint, Rgb, Tones, stitch_loss, to_input};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 
 /// Rows of one sample a level that make a step; more do not fit a laptop's patience.
 const ROWS_A_STEP: usize = 2;
 const STITCHES_A_STEP: usize = 4;
 const STEPS_A_CHECKPOINT: u64 = 20;
+/// Batches that wait for the network, at most.
+const BATCHES_AHEAD: usize = 2;
 
 /// A backbone and a linear head.
 #[derive(Module, Debug)]
@@ -53,34 +60,91 @@ impl Net {
     /// - `images`: `[batch, 3, height, width]`
     /// - output: `[batch]` in [0, 1]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<1> {
-        sigmoid(self.logits(images))
-    }
-
-    fn logits(&self, images: Tensor<4>) -> Tensor<1> {
         let logits = self.head.forward(self.backbone.features(images));
         let [batch, _] = logits.dims();
-        logits.reshape([batch])
+        sigmoid(logits.reshape([batch]))
     }
 
-    /// The mean logit of pictures of a level, for [`anchor`].
-    fn mean_logit(&self, samples: &[Sample], level: Vec<usize>, input_px: usize) -> anyhow::Result<f64> {
-        let (device, mut sum) = (Device::flex(), 0.0);
-        for &i in &level {
-            sum += f64::from(
-                values(self.logits(batch(std::iter::once(&samples[i].picture), input_px, &device)?))[0],
-            );
-        }
-        Ok(sum / level.len() as f64)
-    }
-
-    /// The score of one picture.
+    /// The features and the raw output of one picture, which goes alone, so that its neighbours do not matter.
     ///
     /// # Errors
     /// If the side is no multiple of 32.
-    pub fn score(&self, picture: &Rgb, input_px: usize, device: &Device) -> anyhow::Result<f64> {
-        let score = self.forward(batch(std::iter::once(picture), input_px, device)?);
-        Ok(f64::from(values(score)[0]))
+    pub fn look(
+        &self,
+        picture: &Rgb,
+        input_px: usize,
+        light: Light,
+        device: &Device,
+    ) -> anyhow::Result<(Vec<f32>, f64)> {
+        let image = tensor(to_input(picture, input_px, light.at_input())?, input_px, device);
+        let features = self.backbone.features(image); // [1, features]
+        let [_, n] = features.dims();
+        let raw = values(self.head.forward(features.clone()).reshape([1]))[0];
+        Ok((values(features.reshape([n])), f64::from(raw)))
     }
+}
+
+/// The pictures of all samples as the network will see them, at its input's side: the memory that training needs.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn pictures(samples: &Samples, sight: &Sight, granules: &[Tones]) -> anyhow::Result<Vec<Rgb>> {
+    let mut all = Vec::with_capacity(samples.all.len());
+    samples.each(&(0..samples.all.len()).collect::<Vec<_>>(), |pictures| {
+        all.extend(pictures.into_iter().map(|(i, picture)| {
+            sight
+                .prepare(&picture, &granules[samples.all[i].granule], sight.normalise.lights()[0])
+                .sized(sight.input_px[0])
+        }));
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// What one step learns from, ready for the network.
+struct Batch {
+    rows: Vec<f32>,
+    stitched: Vec<f32>,
+    upper: Vec<f32>,
+    lower: Vec<f32>,
+    shares: Vec<f32>,
+}
+
+impl Batch {
+    fn of(
+        pictures: &[Rgb],
+        pool: &Pool,
+        (px, light): (usize, Light),
+        plan: &Plan,
+        step: u64,
+    ) -> nn::Result<Self> {
+        let mut rng = generator(plan.seed, plan.member, step);
+        let drawn: Vec<usize> = (0..ROWS_A_STEP).flat_map(|_| pool.row(&mut rng)).collect();
+        let pairs: Vec<_> = (0..STITCHES_A_STEP).map(|_| pool.pair(&mut rng)).collect();
+        let inputs = |of: &mut dyn Iterator<Item = Rgb>| {
+            of.map(|picture| to_input(&picture, px, light.at_input()))
+                .collect::<nn::Result<Vec<_>>>()
+                .map(|all| all.concat())
+        };
+        let stitch = |&(a, b, share): &(usize, usize, f64)| pictures[a].stitched(&pictures[b], share);
+        Ok(Self {
+            rows: inputs(&mut drawn.iter().map(|&i| pictures[i].clone()))?,
+            stitched: inputs(&mut pairs.iter().map(stitch))?,
+            upper: inputs(&mut pairs.iter().map(|p| pictures[p.0].clone()))?,
+            lower: inputs(&mut pairs.iter().map(|p| pictures[p.1].clone()))?,
+            shares: pairs.iter().map(|p| p.2 as f32).collect(),
+        })
+    }
+}
+
+/// A trained network, and how long it waited for batches in all its time.
+pub struct Trained {
+    /// The network.
+    pub net: Net,
+    /// Time spent waiting for pictures.
+    pub waited: Duration,
+    /// Time of all steps.
+    pub took: Duration,
 }
 
 /// Trains one network. Goes on from the checkpoint if there is one of this run.
@@ -88,14 +152,15 @@ impl Net {
 /// # Errors
 /// If the weights or the pictures do not fit, or a checkpoint cannot be written.
 pub fn train(
-    samples: &[Sample],
+    pictures: &[Rgb],
     pool: &Pool,
-    (architecture, weights, input_px): (Architecture, &Path, usize),
+    (architecture, weights, input_px, light): (Architecture, &Path, usize, Light),
     plan: &Plan,
+    device: &Device,
     done: &mut dyn FnMut(usize),
-) -> anyhow::Result<Net> {
-    let device = Device::flex().autodiff();
-    let mut net = Net::load(architecture, weights, plan.seed, plan.member, &device)?.train();
+) -> anyhow::Result<Trained> {
+    let device = &device.clone().autodiff();
+    let mut net = Net::load(architecture, weights, plan.seed, plan.member, device)?.train();
     let mut optimiser = AdamConfig::new().init();
     let mut begin = 0;
     if let Some(saved) = plan.checkpoint.as_ref().and_then(|(path, run)| Checkpoint::read(path, run)) {
@@ -104,46 +169,45 @@ pub fn train(
         begin = saved.step;
         done(begin as usize);
     }
-    for step in begin..plan.steps {
-        let mut rng = generator(plan.seed, plan.member, step);
-        let drawn: Vec<usize> = (0..ROWS_A_STEP).flat_map(|_| pool.row(&mut rng)).collect();
-        let pairs: Vec<_> = (0..STITCHES_A_STEP).map(|_| pool.pair(&mut rng)).collect();
-        let stitched: Vec<Rgb> = pairs
-            .iter()
-            .map(|&(a, b, share)| samples[a].picture.stitched(&samples[b].picture, share))
-            .collect();
-        let scores = net.forward(batch(drawn.iter().map(|&i| &samples[i].picture), input_px, &device)?);
-        let of_stitched = net.forward(batch(stitched.iter(), input_px, &device)?);
-        let upper = net.forward(batch(pairs.iter().map(|p| &samples[p.0].picture), input_px, &device)?);
-        let lower = net.forward(batch(pairs.iter().map(|p| &samples[p.1].picture), input_px, &device)?);
-        let shares: Vec<f32> = pairs.iter().map(|p| p.2 as f32).collect();
-        let shares = Tensor::<1>::from_data(TensorData::new(shares, [pairs.len()]), &device);
-        let ranked = rank_loss(scores.reshape([ROWS_A_STEP, pool.n_levels()]));
-        let loss = ranked + stitch_loss(of_stitched, upper, lower, shares) * plan.stitch_weight;
-        let grads = GradientsParams::from_grads(loss.backward(), &net);
-        net = optimiser.step(plan.learning_rate, net, grads);
-        done(1);
-        let Some((path, run)) = &plan.checkpoint else { continue };
-        if (step + 1) % STEPS_A_CHECKPOINT == 0 || step + 1 == plan.steps {
-            Checkpoint::of(step + 1, run, &net, &optimiser)?.write(path)?;
+    let (started, mut waited) = (Instant::now(), Duration::ZERO);
+    std::thread::scope(|scope| {
+        let (send, batches) = sync_channel(BATCHES_AHEAD);
+        scope.spawn(move || {
+            for step in begin..plan.steps {
+                // Nobody receives any more after an error, which is told there.
+                if send.send(Batch::of(pictures, pool, (input_px, light), plan, step)).is_err() {
+                    break;
+                }
+            }
+        });
+        for step in begin..plan.steps {
+            let asked = Instant::now();
+            let Ok(batch) = batches.recv() else { break };
+            waited += asked.elapsed();
+            let loss = loss(&net, batch?, pool.n_levels(), input_px, plan, device);
+            let grads = GradientsParams::from_grads(loss.backward(), &net);
+            net = optimiser.step(plan.learning_rate, net.clone(), grads);
+            done(1);
+            let Some((path, run)) = &plan.checkpoint else { continue };
+            if (step + 1) % STEPS_A_CHECKPOINT == 0 || step + 1 == plan.steps {
+                Checkpoint::of(step + 1, run, &net, &optimiser)?.write(path)?;
+            }
         }
-    }
-    let mut net = net.valid();
-    let low = net.mean_logit(samples, pool.of_level(0).collect(), input_px)?;
-    let high = net.mean_logit(samples, pool.of_level(pool.n_levels() - 1).collect(), input_px)?;
-    net.head = anchor(net.head, low, high);
-    Ok(net)
+        anyhow::Ok(())
+    })?;
+    Ok(Trained { net: net.valid(), waited, took: started.elapsed() })
 }
 
-fn batch<'a>(
-    pictures: impl ExactSizeIterator<Item = &'a Rgb>,
-    px: usize,
-    device: &Device,
-) -> anyhow::Result<Tensor<4>> {
-    let n = pictures.len();
-    let mut flat = Vec::with_capacity(n * 3 * px * px);
-    for picture in pictures {
-        flat.extend(to_input(picture, px, Normalise::None)?);
-    }
-    Ok(Tensor::from_data(TensorData::new(flat, [n, 3, px, px]), device))
+fn loss(net: &Net, batch: Batch, n_levels: usize, px: usize, plan: &Plan, device: &Device) -> Tensor<1> {
+    let score = |images: Vec<f32>| net.forward(tensor(images, px, device));
+    let ranked = plan.recipe.loss(score(batch.rows).reshape([ROWS_A_STEP, n_levels]));
+    let n = batch.shares.len();
+    let shares = Tensor::<1>::from_data(TensorData::new(batch.shares, [n]), device);
+    let stitched = stitch_loss(score(batch.stitched), score(batch.upper), score(batch.lower), shares);
+    ranked + stitched * plan.stitch_weight
+}
+
+fn tensor(images: Vec<f32>, px: usize, device: &Device) -> Tensor<4> {
+    let n = images.len() / (3 * px * px);
+    Tensor::from_data(TensorData::new(images, [n, 3, px, px]), device)
 }

@@ -130,22 +130,16 @@ fn succeeds(args: &[String]) -> String {
 }
 
 fn score(scene: &Scene, model: &str, out: &str) -> Vec<Score> {
-    let file = |name: &str| scene.path(name).to_str().unwrap().to_owned();
-    succeeds(
-        &[
-            "score",
-            "--tiles",
-            &file("tiles.parquet"),
-            "--model",
-            &file(model),
-            "--weights",
-            weights().to_str().unwrap(),
-            "--out",
-            &file(out),
-        ]
-        .map(str::to_owned),
-    );
+    succeeds(&score_args(scene, model, out, &[]));
     contract::read(&scene.path(out)).unwrap()
+}
+
+fn score_args(scene: &Scene, model: &str, out: &str, more: &[&str]) -> Vec<String> {
+    let file = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let (model, out, tiles) = (file(model), file(out), file("tiles.parquet"));
+    let weights = weights().to_str().unwrap().to_owned();
+    let args = ["score", "--tiles", &tiles, "--model", &model, "--weights", &weights, "--out", &out];
+    args.iter().chain(more).map(|&s| s.to_owned()).collect()
 }
 
 /// Mean score of each ranked cluster.
@@ -179,6 +173,87 @@ fn heads_learn_the_order_and_score_every_tile_that_has_pixels() {
         figures.iter().any(|m| m.name == "pairwise" && m.value.is_some_and(|v| v > 0.75)),
         "chance is 0.5: {figures:?}"
     );
+}
+
+#[test]
+fn scores_are_the_same_bytes_for_any_batch_list_and_number_of_ranks_and_a_finer_map_covers_the_same_ground() {
+    let scene = Scene::make();
+    let settings = ["--recipe", "ridge", "--features", "colour", "--folds", "0", "--interval-share", "0.5"];
+    succeeds(&scene.train_args("model.safetensors", &settings));
+    let bytes = |name: &str| std::fs::read(scene.path(name)).unwrap();
+    succeeds(&score_args(&scene, "model.safetensors", "one.parquet", &["--batch", "1"]));
+    succeeds(&score_args(&scene, "model.safetensors", "many.parquet", &["--batch", "100"]));
+    assert_eq!(bytes("one.parquet"), bytes("many.parquet"));
+
+    let list = scene.path("list.tsv");
+    let line =
+        |out: &str| format!("{}\t{}\n", scene.path("tiles.parquet").display(), scene.path(out).display());
+    std::fs::write(
+        &list,
+        format!("# tiles\tout\n{}{}missing\tnever\n", line("a.parquet"), line("b.parquet")),
+    )
+    .unwrap();
+    let model = scene.path("model.safetensors");
+    let args = [
+        "score",
+        "--list",
+        list.to_str().unwrap(),
+        "--model",
+        model.to_str().unwrap(),
+        "--max-failed",
+        "0.5",
+    ];
+    let weights = ["--weights", weights().to_str().unwrap()].map(str::to_owned);
+    let args: Vec<String> = args.iter().map(|&s| s.to_owned()).chain(weights).collect();
+    let ranks = Command::new("mpirun")
+        .args(["--oversubscribe", "-np", "3", env!("CARGO_BIN_EXE_stage3-train")])
+        .args(&args)
+        .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(ranks.stderr).unwrap();
+    assert!(ranks.status.success() && text.contains("3 granules in, 2 ok, 1 failed"), "{text}");
+    assert_eq!(bytes("a.parquet"), bytes("one.parquet"));
+    assert_eq!(bytes("b.parquet"), bytes("one.parquet"));
+    assert!(succeeds(&args).contains("2 skipped (made already)"), "what is made is not made again");
+
+    succeeds(&score_args(&scene, "model.safetensors", "fine.parquet", &["--stride-px", "8"]));
+    let coarse: Vec<Score> = contract::read(&scene.path("one.parquet")).unwrap();
+    let fine: Vec<Score> = contract::read(&scene.path("fine.parquet")).unwrap();
+    assert_eq!(fine.len(), 16 * coarse.len());
+    let area = |rows: &[Score]| {
+        let scored = rows.iter().filter(|r| r.score.is_some());
+        scored.map(|r| (r.east_m - r.west_m) * (r.north_m - r.south_m)).sum::<f64>()
+    };
+    assert_eq!(area(&fine), area(&coarse));
+    let kept = fine.iter().filter_map(|r| Some(r.low? <= r.score? && r.score? <= r.high?));
+    assert!(
+        kept.clone().count() > 0 && kept.into_iter().all(|inside| inside),
+        "the interval is around the score"
+    );
+    assert!(
+        coarse
+            .iter()
+            .filter(|r| r.score.is_some())
+            .all(|r| r.outside.is_some() && r.distance_ratio.is_some())
+    );
+}
+
+#[test]
+fn the_study_s_recipe_learns_evenly_spaced_places_in_grey() {
+    let scene = Scene::make();
+    let metrics = scene.path("metrics.parquet").to_str().unwrap().to_owned();
+    let settings = ["--recipe", "dev-measure", "--members", "1", "--steps", "500", "--learning-rate", "0.01"];
+    succeeds(&scene.train_args("model.safetensors", &[&settings[..], &["--metrics-out", &metrics]].concat()));
+    let [low, middle, high] = means(&score(&scene, "model.safetensors", "scores.parquet"));
+    // Pseudo-labels 0, 1/2 and 1.
+    assert!(low < 0.25 && (0.25..0.75).contains(&middle) && high > 0.75, "{low} {middle} {high}");
+    let card = std::fs::read_to_string(scene.path("model.json")).unwrap();
+    assert!(card.contains("\"grey\": true") && card.contains("\"recipe\": \"dev-measure\""), "{card}");
+    let figures = contract::read::<Metric>(&scene.path("metrics.parquet")).unwrap();
+    let of =
+        |name: &str, of: &str| figures.iter().find(|m| m.name == name && m.of == of).and_then(|m| m.value);
+    assert!(of("within_tolerance", "held-out blocks").is_some_and(|share| share > 0.3));
 }
 
 #[test]

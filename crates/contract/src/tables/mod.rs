@@ -26,6 +26,10 @@ pub(crate) fn bools<R>(rows: &[R], get: impl Fn(&R) -> bool) -> Values {
     Values::Bool(rows.iter().map(|r| Some(get(r))).collect())
 }
 
+pub(crate) fn may_bools<R>(rows: &[R], get: impl Fn(&R) -> Option<bool>) -> Values {
+    Values::Bool(rows.iter().map(get).collect())
+}
+
 pub(crate) fn u32s<R>(rows: &[R], get: impl Fn(&R) -> u32) -> Values {
     Values::U32(rows.iter().map(|r| Some(get(r))).collect())
 }

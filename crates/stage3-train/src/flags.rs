@@ -1,0 +1,203 @@
+//! The flags of `stage3-train train`, and what they say in a card.
+
+use crate::card::Part;
+use crate::recipe::Recipe;
+use crate::sight::{Features, Normalise, Sight};
+use anyhow::{Context, ensure};
+use clap::Args as ClapArgs;
+use contract::Made;
+use nn::{Architecture, DeviceChoice, Tones};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Folds of clusters for heads, where nothing else is said.
+const FOLDS: usize = 5;
+
+/// What to learn from, and how
+#[derive(ClapArgs, Debug)]
+pub struct TrainArgs {
+    /// Tiles with pixels, from granule-split-mpi or stage1-cluster import; repeat for more
+    #[arg(long, required = true, value_name = "FILE")]
+    pub tiles: Vec<PathBuf>,
+    /// The clusters of the tiles, from stage1-cluster
+    #[arg(long, value_name = "FILE")]
+    pub clusters: PathBuf,
+    /// The order of the clusters, from pog-aggregate
+    #[arg(long, value_name = "FILE")]
+    pub pog: PathBuf,
+    /// How to learn from an order
+    #[arg(long, value_enum, default_value = "default")]
+    pub recipe: Recipe,
+    /// The backbone: efficientnet-lite0 or resnet18
+    #[arg(long, default_value = "efficientnet-lite0", value_name = "NAME")]
+    pub backbone: Architecture,
+    /// The backbone's weights: .safetensors, .pth or .pt; not for --features colour and random
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// What heads see of a picture
+    #[arg(long, value_enum, default_value = "last")]
+    pub features: Features,
+    /// Side of the backbone's input in pixels, a multiple of 32; several, as 224,320, put the features of all side by side
+    #[arg(long, default_value = "224", value_name = "PX", value_delimiter = ',')]
+    pub input_px: Vec<usize>,
+    /// See pictures in grey, as the study did
+    #[arg(long)]
+    pub grey: bool,
+    /// What is done to the light of a picture before anything looks at it
+    #[arg(long, value_enum, default_value = "none")]
+    pub normalise: Normalise,
+    /// What to train: heads on the frozen backbone, or the whole network
+    #[arg(long, value_enum, default_value = "head")]
+    pub train: Part,
+    /// Members of the ensemble
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub members: u16,
+    /// Steps a member
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Principal components of the features that a head sees, at most
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub components: usize,
+    /// Hidden units of a head; 0 is a linear head
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub hidden: usize,
+    /// Step length of the optimiser
+    #[arg(long, default_value_t = 0.003, value_name = "X", value_parser = stage::positive)]
+    pub learning_rate: f64,
+    /// Pull of a head's weights towards zero
+    #[arg(long, default_value_t = 0.1, value_name = "X", value_parser = stage::positive)]
+    pub weight_decay: f64,
+    /// Weight of the linear stitch loss
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    pub stitch_weight: f64,
+    /// Folds of whole clusters that are left out in turn for the figures; 0 is none [default: 5 for heads, 0 for a whole network]
+    #[arg(long, value_name = "N")]
+    pub folds: Option<usize>,
+    /// Share of tiles that an interval around a score is to hold
+    #[arg(long, default_value_t = 0.9, value_name = "SHARE", value_parser = stage::share)]
+    pub interval_share: f64,
+    /// Share of held-out training tiles that lie beyond the limit from which a tile is flagged
+    #[arg(long, default_value_t = 0.01, value_name = "SHARE", value_parser = stage::share)]
+    pub outside_share: f64,
+    /// Seed of all draws
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to compute: cpu
+    #[arg(long, default_value = "cpu")]
+    pub device: DeviceChoice,
+    /// Folder for checkpoints, from which a killed run goes on
+    #[arg(long, value_name = "FOLDER")]
+    pub checkpoints: Option<PathBuf>,
+    /// Folder where a frozen backbone's features are kept, for a next training on the same pictures
+    #[arg(long, value_name = "FOLDER")]
+    pub features_cache: Option<PathBuf>,
+    /// Figures on held-out blocks and clusters, a metrics table
+    #[arg(long, value_name = "FILE")]
+    pub metrics_out: Option<PathBuf>,
+    /// The model; its card is written beside it as .json
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+impl TrainArgs {
+    /// Refuses flags that contradict each other.
+    ///
+    /// # Errors
+    /// One line that says what to change.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.train == Part::Head {
+            ensure!(
+                self.members > 1 || self.normalise != Normalise::Both,
+                "--normalise both gives each light to half of the members; give --members 2 or more"
+            );
+            return Ok(());
+        }
+        ensure!(self.recipe != Recipe::Ridge, "--recipe ridge trains heads only; leave --train whole out");
+        ensure!(
+            self.members == 1,
+            "--train whole trains one network; give --members 1, got {}",
+            self.members
+        );
+        ensure!(
+            self.input_px.len() == 1,
+            "--train whole sees one --input-px, got {}; give one",
+            self.input_px.len()
+        );
+        ensure!(
+            self.features == Features::Last
+                && self.folds.unwrap_or(0) == 0
+                && self.normalise != Normalise::Both,
+            "--features, --folds and --normalise both are for heads; leave them out with --train whole"
+        );
+        Ok(())
+    }
+
+    /// Folds of clusters.
+    pub fn n_folds(&self) -> usize {
+        let default = if self.train == Part::Head { FOLDS } else { 0 };
+        self.folds.unwrap_or(default)
+    }
+
+    /// Whether pictures are seen in grey.
+    pub fn sees_grey(&self) -> bool {
+        self.grey || self.recipe == Recipe::DevMeasure
+    }
+
+    /// What is seen of pictures.
+    pub fn sight(&self, reference: Option<Tones>) -> Sight {
+        Sight {
+            features: self.features,
+            input_px: self.input_px.clone(),
+            grey: self.sees_grey(),
+            normalise: self.normalise,
+            reference,
+        }
+    }
+
+    /// The weights, where they are needed.
+    ///
+    /// # Errors
+    /// If they are not given.
+    pub fn need_weights(&self) -> anyhow::Result<&Path> {
+        self.weights.as_deref().context("want the backbone's weights; give --weights")
+    }
+
+    /// How the outputs were made.
+    ///
+    /// # Errors
+    /// If an input cannot be read.
+    pub fn made(&self) -> anyhow::Result<Made> {
+        let mut made = Made::by("stage3-train").seed(self.seed);
+        if let Value::Object(settings) = self.settings() {
+            made = settings.into_iter().fold(made, |made, (name, value)| made.flag(&name, value));
+        }
+        for path in self.tiles.iter().chain([&self.clusters, &self.pog]).chain(&self.weights) {
+            made = made.input(path)?;
+        }
+        Ok(made)
+    }
+
+    /// The settings that shape the model, by the names of their flags.
+    pub fn settings(&self) -> Value {
+        json!({
+            "recipe": self.recipe,
+            "train": self.train,
+            "backbone": self.backbone.to_string(),
+            "features": self.features,
+            "input-px": self.input_px,
+            "grey": self.sees_grey(),
+            "normalise": self.normalise,
+            "members": self.members,
+            "steps": self.steps,
+            "components": self.components,
+            "hidden": self.hidden,
+            "learning-rate": self.learning_rate,
+            "weight-decay": self.weight_decay,
+            "stitch-weight": self.stitch_weight,
+            "folds": self.n_folds(),
+            "interval-share": self.interval_share,
+            "outside-share": self.outside_share,
+            "device": self.device.to_string(),
+        })
+    }
+}

@@ -1,0 +1,341 @@
+//! Heads: what they learn from, a training on any part of it, and the trainings that give the figures.
+
+use crate::cache::Cache;
+use crate::data::Samples;
+use crate::draw::{Pool, generator};
+use crate::evaluate::{Agreement, agreement, midranks, pearson};
+use crate::flags::TrainArgs;
+use crate::head::{self, Head, Lesson, Plan, Stitch};
+use crate::recipe::{Recipe, TOLERANCE};
+use crate::ridge::ridge;
+use crate::scale::Scale;
+use crate::sight::{Eye, Sight, colours};
+use burn::tensor::Device;
+use contract::Made;
+use nn::{Rgb, Whitener};
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use serde::Serialize;
+use stage::Progress;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Stitched pictures that are made once, for all heads to draw from.
+const N_STITCHES: usize = 256;
+
+/// What heads learn from.
+pub struct Material {
+    /// Raw features of all samples. `[light][sample][feature]`
+    pub features: Vec<Vec<Vec<f32>>>,
+    /// Stitched pictures, raw features too. `[light][stitch]`
+    pub stitches: Vec<Vec<Stitch>>,
+    /// What was seen of the pictures.
+    pub sight: Sight,
+}
+
+impl Material {
+    /// Looks at all pictures once.
+    ///
+    /// # Errors
+    /// If weights or pictures cannot be read.
+    pub fn gather(args: &TrainArgs, samples: &Samples, made: &Made) -> anyhow::Result<Self> {
+        let (granules, reference) = colours(samples, args.normalise)?;
+        let sight = args.sight(reference);
+        let eye = Eye::load(sight.clone(), args.backbone, args.weights.as_deref(), args.device)?;
+        let n_lights = sight.normalise.lights().len();
+        let cache =
+            args.features_cache.as_ref().map(|folder| Cache::at(folder, &description(args, &sight, made)));
+        let features = match cache.as_ref().and_then(|c| c.read(n_lights, samples.all.len())) {
+            Some(features) => features,
+            None => look_at_all(samples, &eye, &granules)?,
+        };
+        if let Some(cache) = cache {
+            cache.write(&features)?;
+        }
+        let mut material = Self { features, stitches: vec![Vec::new(); n_lights], sight };
+        if args.stitch_weight != 0.0 && args.recipe != Recipe::Ridge {
+            material.stitches = stitches(args, samples, &eye, &granules)?;
+        }
+        Ok(material)
+    }
+}
+
+/// All that shapes the features.
+fn description(args: &TrainArgs, sight: &Sight, made: &Made) -> String {
+    let inputs = made.pairs("features").into_iter().find(|(key, _)| key == "inputs");
+    format!("{} {} {sight:?} {inputs:?}", env!("CARGO_PKG_VERSION"), args.backbone)
+}
+
+/// `[light][sample][feature]`
+fn look_at_all(samples: &Samples, eye: &Eye, granules: &[nn::Tones]) -> anyhow::Result<Vec<Vec<Vec<f32>>>> {
+    let n_lights = eye.sight().normalise.lights().len();
+    let mut features = vec![vec![Vec::new(); samples.all.len()]; n_lights];
+    let mut progress = Progress::over("pictures", samples.all.len());
+    samples.each(&(0..samples.all.len()).collect::<Vec<_>>(), |pictures| {
+        let Some(&(first, _)) = pictures.first() else { return Ok(()) };
+        let (places, pictures): (Vec<usize>, Vec<Rgb>) = pictures.into_iter().unzip();
+        progress.add(pictures.len());
+        let seen = eye.look(&pictures, &granules[samples.all[first].granule])?;
+        for (i, of_lights) in places.into_iter().zip(seen) {
+            of_lights.into_iter().enumerate().for_each(|(light, row)| features[light][i] = row);
+        }
+        Ok(())
+    })?;
+    Ok(features)
+}
+
+fn stitches(
+    args: &TrainArgs,
+    samples: &Samples,
+    eye: &Eye,
+    granules: &[nn::Tones],
+) -> anyhow::Result<Vec<Vec<Stitch>>> {
+    let lights = eye.sight().normalise.lights();
+    let everything: Vec<usize> = (0..samples.all.len()).collect();
+    let Some(pool) = pool(args.recipe, samples, &everything) else {
+        return Ok(vec![Vec::new(); lights.len()]);
+    };
+    let mut rng = generator(args.seed, 0, head::BEFORE_ANY_STEP - 2);
+    let pairs: Vec<_> = (0..N_STITCHES).map(|_| pool.pair(&mut rng)).collect();
+    let parents: BTreeSet<usize> = pairs.iter().flat_map(|p| [p.0, p.1]).collect();
+    let mut pictures: BTreeMap<usize, Rgb> = BTreeMap::new();
+    samples.each(&parents.into_iter().collect::<Vec<_>>(), |some| {
+        pictures.extend(some);
+        Ok(())
+    })?;
+    let same_size = |&(a, b, _): &(usize, usize, f64)| pictures[&a].dims() == pictures[&b].dims();
+    let pairs: Vec<_> = pairs.into_iter().filter(same_size).collect();
+    let in_light = |(at, &light)| {
+        let prepare =
+            |i: &usize| eye.sight().prepare(&pictures[i], &granules[samples.all[*i].granule], light);
+        let stitch = |(a, b, share): &(usize, usize, f64)| prepare(a).stitched(&prepare(b), *share);
+        let stitched: Vec<Rgb> = pairs.par_iter().map(stitch).collect();
+        let of = |(&(upper, lower, share), features)| Stitch { features, upper, lower, share };
+        Ok(pairs.iter().zip(eye.see(&stitched, at)?).map(of).collect())
+    };
+    lights.iter().enumerate().map(in_light).collect()
+}
+
+/// Samples that a recipe draws from, by level and cluster.
+pub fn pool(recipe: Recipe, samples: &Samples, chosen: &[usize]) -> Option<Pool> {
+    let chain = (recipe == Recipe::DevMeasure).then(|| samples.main_chain());
+    let learnt =
+        chosen.iter().filter(|&&i| chain.as_ref().is_none_or(|c| c.contains(&samples.all[i].cluster)));
+    Pool::of(learnt.map(|&i| (i, samples.all[i].level, samples.all[i].cluster)))
+}
+
+/// A trained ensemble on raw features, each member with its scale. Member m sees light m modulo their number.
+pub struct Fitted {
+    /// Heads for raw features.
+    pub heads: Vec<Head>,
+    /// The scale of each.
+    pub scales: Vec<Scale>,
+    /// The principal components that were found, in each light.
+    pub whiteners: Vec<Whitener>,
+}
+
+impl Fitted {
+    /// The mean score of each of some samples.
+    pub fn means(&self, material: &Material, chosen: &[usize]) -> Vec<f64> {
+        let (device, n_lights) = (Device::flex(), self.whiteners.len());
+        let mean = |&i: &usize| {
+            let of =
+                |m: usize| self.scales[m].of(self.heads[m].raw(&material.features[m % n_lights][i], &device));
+            (0..self.heads.len()).map(of).sum::<f64>() / self.heads.len() as f64
+        };
+        chosen.par_iter().map(mean).collect()
+    }
+}
+
+/// Trains an ensemble on some samples; nothing if they are of fewer than two levels.
+///
+/// # Errors
+/// If the features do not vary, or a checkpoint cannot be written.
+pub fn fit(
+    (args, samples, material): (&TrainArgs, &Samples, &Material),
+    chosen: &[usize],
+    (name, made): (&str, &Made),
+    done: &(dyn Fn(usize) + Sync),
+) -> anyhow::Result<Option<Fitted>> {
+    let Some(pool) = pool(args.recipe, samples, chosen) else { return Ok(None) };
+    let views = material.features.iter().zip(&material.stitches);
+    let views: Vec<View> = views
+        .map(|(raw, stitches)| View::of(raw, stitches, chosen, args.components))
+        .collect::<anyhow::Result<_>>()?;
+    let (device, n_lights) = (Device::flex(), views.len());
+    let levels: Vec<usize> = chosen.iter().map(|&i| samples.all[i].level).collect();
+    let member = |m: usize| {
+        let view = &views[m % n_lights];
+        let mut rng = generator(args.seed, m as u64, head::BEFORE_ANY_STEP - 1);
+        let pool = pool.bootstrap(&mut rng);
+        let head = if args.recipe == Recipe::Ridge {
+            done(args.steps as usize);
+            ridge_head(args, samples, &view.white, &pool)
+        } else {
+            let lesson = Lesson { features: &view.white, stitches: &view.stitches, pool };
+            head::train(&lesson, &plan(args, made, name, m as u64), done)?
+        };
+        let head = head.unwhitened(&view.whitener, &device);
+        let raw = |&i: &usize| head.raw(&material.features[m % n_lights][i], &device);
+        let scale = match args.recipe {
+            Recipe::DevMeasure => Scale::Logistic,
+            _ => Scale::fit(&chosen.iter().map(raw).collect::<Vec<_>>(), &levels, samples.n_levels),
+        };
+        Ok((head, scale))
+    };
+    let members: Vec<_> =
+        (0..usize::from(args.members)).into_par_iter().map(member).collect::<anyhow::Result<_>>()?;
+    let (heads, scales) = members.into_iter().unzip();
+    Ok(Some(Fitted { heads, scales, whiteners: views.into_iter().map(|v| v.whitener).collect() }))
+}
+
+/// What members of one light learn from: features whitened by some samples, empty for the others.
+struct View {
+    whitener: Whitener,
+    white: Vec<Vec<f32>>,
+    stitches: Vec<Stitch>,
+}
+
+impl View {
+    fn of(
+        raw: &[Vec<f32>],
+        stitches: &[Stitch],
+        chosen: &[usize],
+        n_components: usize,
+    ) -> anyhow::Result<Self> {
+        let rows: Vec<Vec<f32>> = chosen.iter().map(|&i| raw[i].clone()).collect();
+        let whitener = Whitener::fit(&rows, n_components)?;
+        let mut white = vec![Vec::new(); raw.len()];
+        chosen.iter().for_each(|&i| white[i] = whitener.apply(&raw[i]));
+        let known = |s: &&Stitch| !white[s.upper].is_empty() && !white[s.lower].is_empty();
+        let whitened = |s: &Stitch| Stitch { features: whitener.apply(&s.features), ..s.clone() };
+        let stitches = stitches.iter().filter(known).map(whitened).collect();
+        Ok(Self { whitener, white, stitches })
+    }
+}
+
+/// The consensus ranks, 1 the most developed, as shares from 0 to 1 that rise with development. A picture
+/// weighs 1/√(size of its cluster), so that a large cluster counts for more than a small one, but not by its size.
+fn ridge_head(args: &TrainArgs, samples: &Samples, white: &[Vec<f32>], pool: &Pool) -> Head {
+    let top = (samples.rank_of.len() as f64 - 1.0).max(1.0);
+    let (mut rows, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+    for cluster in pool.clusters() {
+        for &i in cluster {
+            rows.push(white[i].as_slice());
+            targets.push(1.0 - (samples.rank_of[&samples.all[i].cluster] - 1.0) / top);
+            weights.push(1.0 / (cluster.len() as f64).sqrt());
+        }
+    }
+    let (w, b) = ridge(&rows, &targets, &weights, args.weight_decay);
+    Head::of(&w, b, &Device::flex())
+}
+
+/// How one member of a run is trained.
+pub fn plan(args: &TrainArgs, made: &Made, name: &str, member: u64) -> Plan {
+    let checkpoint = args.checkpoints.as_ref().map(|folder| {
+        let run = format!("{name} {:?}", made.pairs("checkpoint"));
+        (folder.join(format!("{name}-{member}.ckpt")), run)
+    });
+    Plan {
+        recipe: args.recipe,
+        hidden: args.hidden,
+        steps: u64::from(args.steps),
+        learning_rate: args.learning_rate,
+        weight_decay: args.weight_decay as f32,
+        stitch_weight: args.stitch_weight,
+        seed: args.seed,
+        member,
+        checkpoint,
+    }
+}
+
+/// Whole clusters in `n` folds: those of a level are dealt out in turn, in a drawn order, so that folds hold all sorts of levels.
+/// A cluster that is alone on the lowest or the highest level is in none: without it the order has no end to learn.
+pub fn folds(samples: &Samples, n: usize, seed: u64) -> Vec<BTreeSet<u32>> {
+    let mut levels: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
+    samples.all.iter().for_each(|s| {
+        levels.entry(s.level).or_default().insert(s.cluster);
+    });
+    let mut folds = vec![BTreeSet::new(); n];
+    let (mut rng, mut next) = (generator(seed, 0, head::BEFORE_ANY_STEP - 3), 0);
+    let top = samples.n_levels - 1;
+    for (level, clusters) in levels {
+        if clusters.len() == 1 && (level == 0 || level == top) {
+            continue;
+        }
+        let mut clusters: Vec<u32> = clusters.into_iter().collect();
+        clusters.shuffle(&mut rng);
+        for cluster in clusters {
+            folds[next % n].insert(cluster);
+            next += 1;
+        }
+    }
+    folds.retain(|fold| !fold.is_empty());
+    folds
+}
+
+/// What is found on samples that a training did not see.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    /// Agreement with the levels of single tiles.
+    #[serde(flatten)]
+    pub agreement: Agreement,
+    /// Spearman's correlation of tiles' scores with their clusters' consensus ranks.
+    pub ranks_spearman: Option<f64>,
+    /// Spearman's correlation of the clusters' mean scores with their ranks.
+    pub clusters_spearman: Option<f64>,
+    /// How many clusters.
+    pub n_clusters: usize,
+    /// Share of tiles whose score is nearer than 1/14 to their level's place: the study's accuracy.
+    pub within_tolerance: f64,
+}
+
+/// The figures of scores on samples; nothing if levels or scores do not vary.
+pub fn found(samples: &Samples, recipe: Recipe, chosen: &[usize], scores: &[f64]) -> Option<Found> {
+    let levels: Vec<usize> = chosen.iter().map(|&i| samples.all[i].level).collect();
+    let agreement = agreement(scores, &levels)?;
+    let mut clusters: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for (&i, score) in chosen.iter().zip(scores) {
+        let (sum, n) = clusters.entry(samples.all[i].cluster).or_default();
+        (*sum, *n) = (*sum + score, *n + 1.0);
+    }
+    let tile_ranks: Vec<f64> = chosen.iter().map(|&i| -samples.rank_of[&samples.all[i].cluster]).collect();
+    let means: Vec<f64> = clusters.values().map(|(sum, n)| sum / n).collect();
+    let ranks: Vec<f64> = clusters.keys().map(|c| -samples.rank_of[c]).collect();
+    let near =
+        |(&level, score): (&usize, &f64)| (score - recipe.place(level, samples.n_levels)).abs() < TOLERANCE;
+    let within = levels.iter().zip(scores).filter(|&pair| near(pair)).count();
+    Some(Found {
+        agreement,
+        ranks_spearman: pearson(&midranks(scores), &midranks(&tile_ranks)),
+        clusters_spearman: pearson(&midranks(&means), &midranks(&ranks)),
+        n_clusters: clusters.len(),
+        within_tolerance: within as f64 / levels.len() as f64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Sample;
+    use contract::TileId;
+
+    #[test]
+    fn every_cluster_but_a_lone_end_is_left_out_once_and_folds_mix_levels() {
+        let sample = |cluster: u32| Sample {
+            granule: 0,
+            tile: TileId { row: 0, col: cluster },
+            cluster,
+            level: cluster as usize / 3,
+            held: false,
+        };
+        let samples =
+            Samples::of((0..21).map(sample).collect(), 7, (0..21).map(|c| (c, f64::from(c))).collect());
+        let folds = folds(&samples, 5, 1);
+        let all: Vec<u32> = folds.iter().flatten().copied().collect();
+        assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (21, 21));
+        for fold in &folds {
+            let levels: BTreeSet<u32> = fold.iter().map(|c| c / 3).collect();
+            assert!(levels.len() == fold.len(), "three clusters of a level lie in three folds");
+        }
+    }
+}
