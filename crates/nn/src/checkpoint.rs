@@ -6,7 +6,7 @@ use burn::tensor::Bytes;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 8] = b"PACKPT1\n";
+const MAGIC: &[u8; 8] = b"PACKPT2\n";
 
 /// A point in training from which it goes on as if never stopped: model, optimiser and step in one whole file with a
 /// hash of its content. Draws of training must depend on the seed and the step only.
@@ -16,6 +16,8 @@ pub struct Checkpoint {
     pub step: u64,
     /// What the run is: settings, seed and hashes of its data. Another run's checkpoint is not taken up.
     pub run: String,
+    /// The loss at some steps so far, so that a run that goes on can tell its whole course.
+    pub history: Vec<(u64, f32)>,
     model: Vec<u8>,
     optimiser: Vec<u8>,
 }
@@ -31,7 +33,12 @@ impl Checkpoint {
         };
         let model = model.clone().into_record().into_bytes().map_err(bad)?.to_vec();
         let optimiser = optimiser.into_bytes().map_err(bad)?.to_vec();
-        Ok(Self { step, run: run.into(), model, optimiser })
+        Ok(Self { step, run: run.into(), history: Vec::new(), model, optimiser })
+    }
+
+    /// The same with the losses so far.
+    pub fn with_history(self, history: &[(u64, f32)]) -> Self {
+        Self { history: history.to_vec(), ..self }
     }
 
     /// The model and the optimiser as they were.
@@ -56,7 +63,12 @@ impl Checkpoint {
             std::fs::rename(path, &previous).map_err(contract::Error::io(&previous, "rename into place"))?;
         }
         let mut body = self.step.to_le_bytes().to_vec();
-        for part in [self.run.as_bytes(), &self.model, &self.optimiser] {
+        let history: Vec<u8> = self
+            .history
+            .iter()
+            .flat_map(|(step, loss)| step.to_le_bytes().into_iter().chain(loss.to_le_bytes()))
+            .collect();
+        for part in [self.run.as_bytes(), &history, &self.model, &self.optimiser] {
             body.extend((part.len() as u64).to_le_bytes());
             body.extend(part);
         }
@@ -81,9 +93,18 @@ impl Checkpoint {
             let length = u64::from_le_bytes(take(&mut body, 8)?.try_into().ok()?);
             take(&mut body, usize::try_from(length).ok()?).map(<[u8]>::to_vec)
         };
-        let (found, model, optimiser) = (String::from_utf8(part()?).ok()?, part()?, part()?);
-        (found == run).then_some(Self { step, run: found, model, optimiser })
+        let (found, history) = (String::from_utf8(part()?).ok()?, part()?);
+        let (model, optimiser) = (part()?, part()?);
+        (found == run).then(|| Self { step, run: found, history: losses(&history), model, optimiser })
     }
+}
+
+fn losses(bytes: &[u8]) -> Vec<(u64, f32)> {
+    let of = |entry: &[u8; 12]| {
+        let [a, b, c, d, e, f, g, h, loss @ ..] = *entry;
+        (u64::from_le_bytes([a, b, c, d, e, f, g, h]), f32::from_le_bytes(loss))
+    };
+    bytes.as_chunks().0.iter().map(of).collect()
 }
 
 fn previous(path: &Path) -> PathBuf {
@@ -108,7 +129,8 @@ mod tests {
 
     fn at(step: u64) -> Checkpoint {
         let linear: Linear = LinearConfig::new(3, 2).init(&Device::flex());
-        Checkpoint::of(step, "run", &linear, &AdamConfig::new().init()).unwrap()
+        let new = Checkpoint::of(step, "run", &linear, &AdamConfig::new().init()).unwrap();
+        new.with_history(&[(0, 0.5), (step, 0.25)])
     }
 
     #[test]
@@ -117,7 +139,8 @@ mod tests {
         let path = dir.path().join("m.ckpt");
         at(1).write(&path).unwrap();
         at(2).write(&path).unwrap();
-        assert_eq!(Checkpoint::read(&path, "run").unwrap().step, 2);
+        let newest = Checkpoint::read(&path, "run").unwrap();
+        assert_eq!((newest.step, newest.history), (2, vec![(0, 0.5), (2, 0.25)]));
         assert!(Checkpoint::read(&path, "another run").is_none());
         let whole = std::fs::read(&path).unwrap();
         let mut flipped = whole.clone();

@@ -94,6 +94,12 @@ pub struct TrainArgs {
     /// Figures on held-out blocks and clusters, a metrics table
     #[arg(long, value_name = "FILE")]
     pub metrics_out: Option<PathBuf>,
+    /// The loss at about a hundred steps of each training, one line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub losses_out: Option<PathBuf>,
+    /// A picture of these losses, PNG
+    #[arg(long, value_name = "FILE")]
+    pub curves_out: Option<PathBuf>,
     /// The model; its card is written beside it as .json
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 
 /// Steps between two checkpoints.
 const STEPS_A_CHECKPOINT: u64 = 250;
+/// Losses that are noted of a training, about.
+const NOTES: u64 = 100;
 /// The step whose draws start a member.
 pub const BEFORE_ANY_STEP: u64 = (1 << 40) - 1;
 /// Rows of one sample a level that make a step.
@@ -132,38 +134,62 @@ pub struct Plan {
     pub checkpoint: Option<(PathBuf, String)>,
 }
 
+/// A trained head or network, and its loss at some steps.
+pub struct Learnt<M> {
+    /// What was trained.
+    pub model: M,
+    /// Step and loss.
+    pub history: Vec<(u64, f32)>,
+}
+
+impl Plan {
+    /// Whether the loss of a step is noted: of about a hundred, and of the last.
+    pub fn notes(&self, step: u64) -> bool {
+        step.is_multiple_of((self.steps / NOTES).max(1)) || step + 1 == self.steps
+    }
+}
+
 /// Trains one head. Goes on from the checkpoint if there is one of this run.
 ///
 /// # Errors
 /// If a checkpoint cannot be written.
-pub fn train(lesson: &Lesson<'_>, plan: &Plan, done: &(dyn Fn(usize) + Sync)) -> anyhow::Result<Head> {
+pub fn train(
+    lesson: &Lesson<'_>,
+    plan: &Plan,
+    done: &(dyn Fn(usize) + Sync),
+) -> anyhow::Result<Learnt<Head>> {
     let device = Device::flex().autodiff();
     // Samples that are not in the pool have no features here.
     let n_features = lesson.features.iter().map(Vec::len).max().unwrap_or(0);
     let mut head =
         Head::init(n_features, plan.hidden, &mut generator(plan.seed, plan.member, BEFORE_ANY_STEP), &device);
     let mut optimiser = AdamWConfig::new().with_weight_decay(plan.weight_decay).init();
-    let mut begin = 0;
+    let (mut begin, mut history) = (0, Vec::new());
     let saved = plan.checkpoint.as_ref().and_then(|(path, run)| Checkpoint::read(path, run));
     if let Some(saved) = saved {
         (head, optimiser) = saved.restore(head, optimiser)?;
         head = head.train();
         begin = saved.step;
+        history = saved.history;
         done(begin as usize);
     }
     for step in begin..plan.steps {
         let loss = loss(&head, lesson, plan, step, &device);
+        if plan.notes(step) {
+            history.push((step, values(loss.clone().inner())[0]));
+        }
         let grads = GradientsParams::from_grads(loss.backward(), &head);
         head = optimiser.step(plan.learning_rate, head, grads);
         done(1);
         let Some((path, run)) = &plan.checkpoint else { continue };
         if (step + 1) % STEPS_A_CHECKPOINT == 0 || step + 1 == plan.steps {
             Checkpoint::of(step + 1, run, &head, &optimiser)?
+                .with_history(&history)
                 .write(path)
                 .context("writing the checkpoint")?;
         }
     }
-    Ok(head.valid())
+    Ok(Learnt { model: head.valid(), history })
 }
 
 fn loss(head: &Head, lesson: &Lesson<'_>, plan: &Plan, step: u64, device: &Device) -> Tensor<1> {
@@ -250,7 +276,9 @@ mod tests {
     #[test]
     fn a_head_learns_the_order_of_levels() {
         let features = features();
-        let head = train(&lesson(&features), &plan(300), &|_| ()).unwrap();
+        let learnt = train(&lesson(&features), &plan(300), &|_| ()).unwrap();
+        let head = learnt.model;
+        assert!(learnt.history.len() > 90 && learnt.history[0].1 > learnt.history.last().unwrap().1);
         let levels: Vec<usize> = (0..160).map(|i| i % 4).collect();
         let found = crate::evaluate::agreement(&scores(&head, &features), &levels).unwrap();
         assert!(found.pairwise > 0.95, "{found:?}");
@@ -264,7 +292,7 @@ mod tests {
         let unbroken = train(&lesson(&features), &plan(600), &|_| ()).unwrap();
         train(&lesson(&features), &Plan { checkpoint: checkpoint.clone(), ..plan(333) }, &|_| ()).unwrap();
         let resumed = train(&lesson(&features), &Plan { checkpoint, ..plan(600) }, &|_| ()).unwrap();
-        assert_eq!(scores(&unbroken, &features), scores(&resumed, &features));
+        assert_eq!(scores(&unbroken.model, &features), scores(&resumed.model, &features));
     }
 
     #[test]

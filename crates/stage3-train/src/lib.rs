@@ -12,6 +12,7 @@
 mod cache;
 mod card;
 mod compare;
+mod course;
 mod data;
 mod draw;
 mod evaluate;

@@ -1,11 +1,12 @@
 //! Heads: what they learn from, a training on any part of it, and the trainings that give the figures.
 
 use crate::cache::Cache;
+use crate::course::Course;
 use crate::data::Samples;
 use crate::draw::{Pool, generator};
 use crate::evaluate::{Agreement, agreement, midranks, pearson};
 use crate::flags::TrainArgs;
-use crate::head::{self, Head, Lesson, Plan, Stitch};
+use crate::head::{self, Head, Learnt, Lesson, Plan, Stitch};
 use crate::recipe::{Recipe, TOLERANCE};
 use crate::ridge::ridge;
 use crate::scale::Scale;
@@ -131,6 +132,8 @@ pub struct Fitted {
     pub scales: Vec<Scale>,
     /// The principal components that were found, in each light.
     pub whiteners: Vec<Whitener>,
+    /// How the loss of each member went.
+    pub courses: Vec<Course>,
 }
 
 impl Fitted {
@@ -167,25 +170,32 @@ pub fn fit(
         let view = &views[m % n_lights];
         let mut rng = generator(args.seed, m as u64, head::BEFORE_ANY_STEP - 1);
         let pool = pool.bootstrap(&mut rng);
-        let head = if args.recipe == Recipe::Ridge {
+        let learnt = if args.recipe == Recipe::Ridge {
             done(args.steps as usize);
-            ridge_head(args, samples, &view.white, &pool)
+            Learnt { model: ridge_head(args, samples, &view.white, &pool), history: Vec::new() }
         } else {
             let lesson = Lesson { features: &view.white, stitches: &view.stitches, pool };
             head::train(&lesson, &plan(args, made, name, m as u64), done)?
         };
-        let head = head.unwhitened(&view.whitener, &device);
+        let course = Course { run: name.to_owned(), member: m, losses: learnt.history };
+        let head = learnt.model.unwhitened(&view.whitener, &device);
         let raw = |&i: &usize| head.raw(&material.features[m % n_lights][i], &device);
         let scale = match args.recipe {
             Recipe::DevMeasure => Scale::Logistic,
             _ => Scale::fit(&chosen.iter().map(raw).collect::<Vec<_>>(), &levels, samples.n_levels),
         };
-        Ok((head, scale))
+        Ok((head, scale, course))
     };
     let members: Vec<_> =
         (0..usize::from(args.members)).into_par_iter().map(member).collect::<anyhow::Result<_>>()?;
-    let (heads, scales) = members.into_iter().unzip();
-    Ok(Some(Fitted { heads, scales, whiteners: views.into_iter().map(|v| v.whitener).collect() }))
+    let whiteners = views.into_iter().map(|v| v.whitener).collect();
+    let mut fitted = Fitted { heads: Vec::new(), scales: Vec::new(), whiteners, courses: Vec::new() };
+    for (head, scale, course) in members {
+        fitted.heads.push(head);
+        fitted.scales.push(scale);
+        fitted.courses.push(course);
+    }
+    Ok(Some(fitted))
 }
 
 /// What members of one light learn from: features whitened by some samples, empty for the others.

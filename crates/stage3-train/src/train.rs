@@ -1,6 +1,7 @@
 //! `stage3-train train`.
 
 use crate::card::{Card, Part};
+use crate::course::{self, Course};
 use crate::data::{Samples, read};
 use crate::flags::TrainArgs;
 use crate::interval::{Interval, Residual};
@@ -32,6 +33,8 @@ pub struct Outcome {
     pub interval: Option<Interval>,
     /// From where on a tile is unlike those of training.
     pub limit: Option<Limit>,
+    /// How the losses went.
+    pub courses: Vec<Course>,
 }
 
 pub fn run(args: &TrainArgs) -> anyhow::Result<Ledger> {
@@ -49,6 +52,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<Ledger> {
     card(args, &outcome, &made)?.write_beside(&args.out)?;
     if let Some(path) = &args.metrics_out {
         contract::write(path, &report::metrics(&outcome), &made)?;
+    }
+    if let Some(path) = &args.losses_out {
+        contract::file::write(path, course::lines(&outcome.courses).as_bytes())?;
+    }
+    if let (Some(path), Some(png)) = (&args.curves_out, course::picture(&outcome.courses)?) {
+        contract::file::write(path, &png)?;
     }
     Ok(ledger)
 }
@@ -77,22 +86,24 @@ fn heads(args: &TrainArgs, samples: &Samples, made: &Made) -> anyhow::Result<Out
             progress.add(n);
         }
     };
-    let (mut blocks, mut interval, mut limit) = (None, None, None);
+    let (mut blocks, mut interval, mut limit, mut courses) = (None, None, None, Vec::new());
     if let Some((kept, held)) = &split
-        && let Some(fitted) = fit(task, kept, ("kept", made), &done)?
+        && let Some(mut fitted) = fit(task, kept, ("kept", made), &done)?
     {
+        courses.append(&mut fitted.courses);
         let scores = fitted.means(&material, held);
         blocks = found(samples, args.recipe, held, &scores);
         interval = Interval::fit(&residuals(args, samples, held, &scores), args.interval_share);
         limit = limit_of(args, &fitted.whiteners[0], &material.features[0], kept, held);
     }
-    let clusters = left_out(task, &folds, made, &done)?;
+    let clusters = left_out(task, &folds, made, &done, &mut courses)?;
     let all: Vec<usize> = (0..samples.all.len()).collect();
-    let fitted = fit(task, &all, ("all", made), &done)?.context("no two levels have samples")?;
+    let mut fitted = fit(task, &all, ("all", made), &done)?.context("no two levels have samples")?;
+    courses.append(&mut fitted.courses);
     let near = limit.map(|_| near_of(&fitted.whiteners[0], &material.features[0], &all));
     limit = limit.zip(near.as_ref()).map(|(limit, near)| sized(limit, near));
     save_whole(&Heads { members: fitted.heads, near }, &args.out)?;
-    Ok(Outcome { sight: material.sight, scales: fitted.scales, blocks, clusters, interval, limit })
+    Ok(Outcome { sight: material.sight, scales: fitted.scales, blocks, clusters, interval, limit, courses })
 }
 
 /// Scores of every cluster by a model that never saw it.
@@ -101,6 +112,7 @@ fn left_out(
     folds: &[std::collections::BTreeSet<u32>],
     made: &Made,
     done: &(dyn Fn(usize) + Sync),
+    courses: &mut Vec<Course>,
 ) -> anyhow::Result<Option<Found>> {
     let (args, samples, material) = task;
     let (mut chosen, mut scores) = (Vec::new(), Vec::new());
@@ -108,7 +120,8 @@ fn left_out(
         let (out, rest): (Vec<usize>, Vec<usize>) =
             (0..samples.all.len()).partition(|&i| fold.contains(&samples.all[i].cluster));
         let name = format!("without-fold-{number}");
-        let Some(fitted) = fit(task, &rest, (&name, made), done)? else { continue };
+        let Some(mut fitted) = fit(task, &rest, (&name, made), done)? else { continue };
+        courses.append(&mut fitted.courses);
         scores.extend(fitted.means(material, &out));
         chosen.extend(out);
     }
@@ -134,7 +147,7 @@ fn network(args: &TrainArgs, samples: &Samples, made: &Made, ledger: &mut Ledger
     tell_waiting(&trained, ledger);
     let looked = pictures
         .iter()
-        .map(|p| trained.net.look(p, px, light, &device))
+        .map(|p| trained.learnt.model.look(p, px, light, &device))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let (features, raw): (Vec<Vec<f32>>, Vec<f64>) = looked.into_iter().unzip();
     let scale = scale_of(args, samples, &kept, &raw);
@@ -143,7 +156,7 @@ fn network(args: &TrainArgs, samples: &Samples, made: &Made, ledger: &mut Ledger
         Whitener::fit(&kept.iter().map(|&i| features[i].clone()).collect::<Vec<_>>(), args.components)?;
     let limit = split.and_then(|_| limit_of(args, &whitener, &features, &kept, &held));
     let near = limit.map(|_| near_of(&whitener, &features, &kept));
-    save_whole(&Whole { net: trained.net, near }, &args.out)?;
+    save_whole(&Whole { net: trained.learnt.model, near }, &args.out)?;
     Ok(Outcome {
         sight,
         scales: vec![scale],
@@ -151,6 +164,7 @@ fn network(args: &TrainArgs, samples: &Samples, made: &Made, ledger: &mut Ledger
         clusters: None,
         interval: Interval::fit(&residuals(args, samples, &held, &scores), args.interval_share),
         limit,
+        courses: vec![Course { run: "whole".into(), member: 0, losses: trained.learnt.history }],
     })
 }
 

@@ -4,7 +4,7 @@
 
 use crate::data::Samples;
 use crate::draw::{Pool, generator};
-use crate::head::{BEFORE_ANY_STEP, Plan, linear, values};
+use crate::head::{BEFORE_ANY_STEP, Learnt, Plan, linear, values};
 use crate::sight::{Light, Sight};
 use burn::module::Module;
 use burn::nn::Linear;
@@ -139,8 +139,8 @@ impl Batch {
 
 /// A trained network, and how long it waited for batches in all its time.
 pub struct Trained {
-    /// The network.
-    pub net: Net,
+    /// The network and its losses.
+    pub learnt: Learnt<Net>,
     /// Time spent waiting for pictures.
     pub waited: Duration,
     /// Time of all steps.
@@ -162,11 +162,12 @@ pub fn train(
     let device = &device.clone().autodiff();
     let mut net = Net::load(architecture, weights, plan.seed, plan.member, device)?.train();
     let mut optimiser = AdamConfig::new().init();
-    let mut begin = 0;
+    let (mut begin, mut history) = (0, Vec::new());
     if let Some(saved) = plan.checkpoint.as_ref().and_then(|(path, run)| Checkpoint::read(path, run)) {
         (net, optimiser) = saved.restore(net, optimiser)?;
         net = net.train();
         begin = saved.step;
+        history = saved.history;
         done(begin as usize);
     }
     let (started, mut waited) = (Instant::now(), Duration::ZERO);
@@ -185,17 +186,21 @@ pub fn train(
             let Ok(batch) = batches.recv() else { break };
             waited += asked.elapsed();
             let loss = loss(&net, batch?, pool.n_levels(), input_px, plan, device);
+            if plan.notes(step) {
+                history.push((step, values(loss.clone().inner())[0]));
+            }
             let grads = GradientsParams::from_grads(loss.backward(), &net);
             net = optimiser.step(plan.learning_rate, net.clone(), grads);
             done(1);
             let Some((path, run)) = &plan.checkpoint else { continue };
             if (step + 1) % STEPS_A_CHECKPOINT == 0 || step + 1 == plan.steps {
-                Checkpoint::of(step + 1, run, &net, &optimiser)?.write(path)?;
+                Checkpoint::of(step + 1, run, &net, &optimiser)?.with_history(&history).write(path)?;
             }
         }
         anyhow::Ok(())
     })?;
-    Ok(Trained { net: net.valid(), waited, took: started.elapsed() })
+    let learnt = Learnt { model: net.valid(), history };
+    Ok(Trained { learnt, waited, took: started.elapsed() })
 }
 
 fn loss(net: &Net, batch: Batch, n_levels: usize, px: usize, plan: &Plan, device: &Device) -> Tensor<1> {

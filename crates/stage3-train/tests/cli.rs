@@ -155,11 +155,17 @@ fn means(rows: &[Score]) -> [f64; 3] {
 fn heads_learn_the_order_and_score_every_tile_that_has_pixels() {
     let scene = Scene::make();
     let metrics = scene.path("metrics.parquet").to_str().unwrap().to_owned();
-    let log =
-        succeeds(&scene.train_args(
-            "model.safetensors",
-            &["--steps", "200", "--members", "3", "--metrics-out", &metrics],
-        ));
+    let [losses, curves] =
+        ["losses.jsonl", "curves.png"].map(|name| scene.path(name).to_str().unwrap().to_owned());
+    let told = ["--metrics-out", &metrics, "--losses-out", &losses, "--curves-out", &curves];
+    let settings = [&["--steps", "200", "--members", "3"][..], &told].concat();
+    let log = succeeds(&scene.train_args("model.safetensors", &settings));
+    let lines = std::fs::read_to_string(&losses).unwrap();
+    assert!(
+        lines.lines().count() > 300 && lines.contains("\"run\": \"kept\""),
+        "a hundred of every training"
+    );
+    assert!(std::fs::read(&curves).unwrap().starts_with(b"\x89PNG"));
     assert!(log.contains("(no data)") && log.contains("not in the order"), "{log}");
     let rows = score(&scene, "model.safetensors", "scores.parquet");
     assert_eq!(rows.len(), (N * N) as usize);
@@ -278,6 +284,12 @@ fn a_training_that_is_killed_goes_on_to_the_same_bytes() {
     assert!(!scene.path("killed.safetensors").exists(), "the model was there before its training ended");
     succeeds(&args);
     let bytes = |name: &str| std::fs::read(scene.path(name)).unwrap();
+    assert_eq!(bytes("killed.safetensors"), bytes("unbroken.safetensors"));
+    // The last checkpoint of a training is at its end; with it damaged, the one before is gone on from.
+    std::fs::remove_file(scene.path("killed.safetensors")).unwrap();
+    assert!(scene.path("ckpt/all-1.ckpt.previous").exists());
+    std::fs::write(scene.path("ckpt/all-1.ckpt"), "torn").unwrap();
+    succeeds(&args);
     assert_eq!(bytes("killed.safetensors"), bytes("unbroken.safetensors"));
 }
 
