@@ -74,7 +74,8 @@ impl Model {
             card.model_sha256
         );
         let choice = device;
-        let device = choice.device();
+        // Heads are too small to be worth a way to a card and back.
+        let device = if card.train == Part::Whole { choice.device() } else { Device::flex() };
         let near = |n| card.limit.as_ref().map(|limit| Near::blank(n, limit, &device));
         let (kind, near) = if card.train == Part::Whole {
             let mut file = Whole { net: Net::blank(backbone, &device), near: near(backbone.n_features()) };
