@@ -33,7 +33,7 @@ RESAMPLES = 1000
 # The published scores (siScore) on the same grid cells: all, and those with buildings.
 TARGETS = {("2016", "all"): 0.726, ("2019", "all"): 0.755, ("2016", "built"): 0.660, ("2019", "built"): 0.705}
 
-OURS = "stages_two_lights"
+OURS = "stages_two_lights_ridge"
 STAGES = ["--features", "stages", "--components", "128"]
 # What each row gives to `stage3-train train`.
 TRAINED = {
