@@ -82,7 +82,7 @@ pub struct TrainArgs {
     /// Seed of all draws
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Where to compute: cpu
+    /// Where to compute: cpu, or a card as vulkan[:N] or cuda[:N] where this build has them
     #[arg(long, default_value = "cpu")]
     pub device: DeviceChoice,
     /// Folder for checkpoints, from which a killed run goes on

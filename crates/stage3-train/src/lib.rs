@@ -45,7 +45,7 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Train a score model from tiles, clusters and their order
-    Train(flags::TrainArgs),
+    Train(Box<flags::TrainArgs>),
     /// Score the tiles of a granule
     Score(score::ScoreArgs),
     /// Hold two scores of the same ground against each other

@@ -38,7 +38,7 @@ pub struct ScoreArgs {
     /// Pictures that are judged at a time: more use more memory, and change no score
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// Where to compute: cpu
+    /// Where to compute: cpu, or a card as vulkan[:N] or cuda[:N] where this build has them
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
     /// The scores
