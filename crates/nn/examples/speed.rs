@@ -2,9 +2,11 @@
 //! peers print, with images a second over `--steps` steps after one that is not counted.
 
 use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::{Parser, ValueEnum};
-use nn::{Architecture, Backbone, Plan};
+use nn::{Adam, Architecture, Backbone, Plan};
 use std::time::Instant;
 
 #[derive(Parser)]
@@ -30,6 +32,10 @@ enum Job {
     Forward,
     /// Inference through burn's own operations
     ForwardBurn,
+    /// A step of training: forward, backward, Adam
+    Train,
+    /// The same through burn's own operations
+    TrainBurn,
 }
 
 /// Gives a job's seconds.
@@ -42,8 +48,14 @@ fn main() -> anyhow::Result<()> {
     device.seed(1);
     let net = args.backbone.init(&device).valid();
     let images = Tensor::random([args.batch, 3, args.px, args.px], Distribution::Normal(0.0, 1.0), &device);
-    let jobs: [(Job, &str, Time); 2] =
-        [(Job::Forward, "forward", forward), (Job::ForwardBurn, "forward_burn", forward_burn)];
+    let jobs: [(Job, &str, Time); 4] = [
+        (Job::Forward, "forward", forward),
+        (Job::ForwardBurn, "forward_burn", forward_burn),
+        (Job::Train, "train", |args, _, images| train(args, images, Backbone::features, Adam::new().init())),
+        (Job::TrainBurn, "train_burn", |args, _, images| {
+            train(args, images, features_by_burn, AdamConfig::new().init())
+        }),
+    ];
     for (_, name, time) in jobs.iter().filter(|(job, ..)| args.job.is_empty() || args.job.contains(job)) {
         let seconds = time(&args, &net, &images);
         let images_per_s = (args.batch * args.steps) as f64 / seconds;
@@ -76,4 +88,39 @@ fn forward_burn(args: &Args, net: &Backbone, images: &Tensor<4>) -> f64 {
     timed(args.steps, || {
         std::hint::black_box(net.features(images.clone()).into_data());
     })
+}
+
+fn features_by_burn(net: &Backbone, images: Tensor<4>) -> Tensor<2> {
+    match net {
+        Backbone::ResNet18(net) => net.features_by_burn(images),
+        Backbone::EfficientNetLite0(net) => net.features(images),
+    }
+}
+
+/// What the peer trains: a backbone and one output, mean absolute error, Adam.
+fn train(
+    args: &Args,
+    images: &Tensor<4>,
+    features: impl Fn(&Backbone, Tensor<4>) -> Tensor<2>,
+    mut optimiser: ModuleOptimizer,
+) -> f64 {
+    let device = Device::flex().autodiff();
+    let data = images.clone().into_data();
+    let images = Tensor::<4>::from_data(data, &device);
+    let wanted = Tensor::random([args.batch, 1], Distribution::Uniform(0.0, 1.0), &device);
+    let head = LinearConfig::new(args.backbone.n_features(), 1).init(&device);
+    let mut net = Some(Net { backbone: args.backbone.init(&device).train(), head });
+    timed(args.steps, || {
+        let before = net.take().expect("every step puts a network back");
+        let scores = before.head.forward(features(&before.backbone, images.clone()));
+        let loss = (scores - wanted.clone()).abs().mean();
+        let grads = GradientsParams::from_grads(loss.backward(), &before);
+        net = Some(optimiser.step(1e-4, before, grads));
+    })
+}
+
+#[derive(Module, Debug)]
+struct Net {
+    backbone: Backbone,
+    head: Linear,
 }

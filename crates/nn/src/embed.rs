@@ -7,9 +7,10 @@ const AT_ONCE: usize = 64;
 
 /// A frozen backbone that turns pictures into features.
 ///
-/// A picture's features do not depend on its neighbours, on their order or on the number of threads.
+/// On the processor, a picture's features do not depend on its neighbours, on their order or on the number of threads; on a
+/// card each picture goes through with those beside it, which may move the last bits.
 pub struct Embedder {
-    plan: Plan,
+    eye: Eye,
     input_px: usize,
     normalise: Normalise,
 }
@@ -26,8 +27,14 @@ impl Embedder {
         device: DeviceChoice,
     ) -> Result<Self> {
         crate::backbone::check_side(input_px)?;
-        let plan = architecture.load(weights, &device.device())?.plan();
-        Ok(Self { plan, input_px, normalise: Normalise::None })
+        let place = device.device();
+        let backbone = architecture.load(weights, &place)?;
+        let eye = match device {
+            DeviceChoice::Cpu => Eye::Plan(backbone.plan()),
+            #[cfg(any(feature = "vulkan", feature = "cuda"))]
+            _ => Eye::Card(Box::new(backbone), place),
+        };
+        Ok(Self { eye, input_px, normalise: Normalise::None })
     }
 
     /// The same backbone, that sees pictures after this change of their light.
@@ -40,7 +47,7 @@ impl Embedder {
     /// # Errors
     /// As [`to_input`].
     pub fn embed(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>> {
-        self.each(pictures, Plan::features)
+        self.each(pictures, Wanted::Features)
     }
 
     /// The mean activations of pictures at the ends of the backbone's stages, as [`Backbone::stage_means`].
@@ -48,20 +55,53 @@ impl Embedder {
     /// # Errors
     /// As [`to_input`].
     pub fn stage_means(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>> {
-        self.each(pictures, Plan::stage_means)
+        self.each(pictures, Wanted::StageMeans)
     }
 
-    fn each(&self, pictures: &[Rgb], look: Look) -> Result<Vec<Vec<f32>>> {
+    fn each(&self, pictures: &[Rgb], wanted: Wanted) -> Result<Vec<Vec<f32>>> {
         let side = self.input_px;
         let mut seen = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(AT_ONCE) {
             let inputs: Vec<_> =
                 pictures.par_iter().map(|p| to_input(p, side, self.normalise)).collect::<Result<_>>()?;
-            seen.extend(look(&self.plan, &inputs, [side, side]));
+            seen.extend(self.eye.look(&inputs, side, wanted));
         }
         Ok(seen)
     }
 }
 
-/// What a plan can be asked for.
-type Look = fn(&Plan, &[Vec<f32>], [usize; 2]) -> Vec<Vec<f32>>;
+/// What a backbone can be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    Features,
+    StageMeans,
+}
+
+/// What looks at pictures.
+enum Eye {
+    Plan(Plan),
+    #[cfg(any(feature = "vulkan", feature = "cuda"))]
+    Card(Box<crate::Backbone>, burn::tensor::Device),
+}
+
+impl Eye {
+    fn look(&self, inputs: &[Vec<f32>], side: usize, wanted: Wanted) -> Vec<Vec<f32>> {
+        match (self, wanted) {
+            (Self::Plan(plan), Wanted::Features) => plan.features(inputs, [side, side]),
+            (Self::Plan(plan), Wanted::StageMeans) => plan.stage_means(inputs, [side, side]),
+            #[cfg(any(feature = "vulkan", feature = "cuda"))]
+            (Self::Card(backbone, device), wanted) => {
+                use burn::tensor::{Tensor, TensorData};
+                let data = TensorData::new(inputs.concat(), [inputs.len(), 3, side, side]);
+                let images = Tensor::<4>::from_data(data, device);
+                let seen = match wanted {
+                    Wanted::Features => backbone.features(images),
+                    Wanted::StageMeans => backbone.stage_means(images),
+                };
+                let [_, width] = seen.dims();
+                let seen: Vec<f32> = seen.into_data().try_to_vec().expect("features are 32-bit floats");
+                seen.chunks(width).map(<[f32]>::to_vec).collect()
+            }
+        }
+    }
+}

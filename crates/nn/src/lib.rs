@@ -4,6 +4,7 @@
 //! A backbone turns an image into a vector of features; what is learned on top of them belongs to the stages.
 //! Everything runs on burn, and on the processor through faster convolutions of ours. Shapes are `[batch, channels, height, width]`, features `[batch, features]`.
 
+mod adam;
 mod backbone;
 mod checkpoint;
 mod compute;
@@ -17,6 +18,7 @@ mod tones;
 mod weights;
 mod whiten;
 
+pub use adam::Adam;
 pub use backbone::{Architecture, Backbone, efficientnet::EfficientNetLite0, resnet::ResNet18};
 pub use checkpoint::Checkpoint;
 pub use compute::Plan;

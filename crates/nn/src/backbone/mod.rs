@@ -2,6 +2,7 @@
 
 pub mod efficientnet;
 pub mod resnet;
+mod trained;
 
 use crate::compute::Plan;
 use crate::{Error, Result, load_torch};

@@ -68,6 +68,14 @@ impl ResNet18 {
     /// - `images`: `[batch, 3, height, width]`
     /// - output: `[batch, 512]`
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        match super::trained::features(&images, &self.units()) {
+            Some(features) => features,
+            None => self.features_by_burn(images),
+        }
+    }
+
+    /// As [`ResNet18::features`], through burn's operations alone: what others are checked against.
+    pub fn features_by_burn(&self, images: Tensor<4>) -> Tensor<2> {
         let stem = self.maxpool.forward(relu(self.bn1.forward(self.conv1.forward(images)))); // [batch, 64, height/4, width/4]
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten();
         let deep = blocks.fold(stem, |x, block| block.forward(x)); // [batch, 512, height/32, width/32]
@@ -87,6 +95,17 @@ impl ResNet18 {
             spatial_mean(x.clone())
         });
         Tensor::cat(means.into(), 1)
+    }
+
+    /// Every convolution with its batch norm; a block's shortcut stands between its two.
+    fn units(&self) -> Vec<(&Conv2d, &BatchNorm)> {
+        let mut units = vec![(&self.conv1, &self.bn1)];
+        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
+            units.push((&block.conv1, &block.bn1));
+            units.extend(block.downsample.iter().map(|down| (&down.conv, &down.bn)));
+            units.push((&block.conv2, &block.bn2));
+        }
+        units
     }
 
     /// The same for the processor, frozen as it is now.

@@ -3,6 +3,9 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
+/// Numbers that are kept at most, 2 GiB; more goes back to the system.
+const MOST_KEPT: usize = 512 << 20;
+
 /// Memory that nobody uses, kept for the next.
 static SPARE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
 
@@ -23,6 +26,27 @@ impl Buffer {
         };
         let spare = SPARE.lock().ok().and_then(|mut spare| fitting(&mut spare));
         Self { numbers: spare.unwrap_or_else(|| vec![0.0; len]), len }
+    }
+
+    /// So many zeros.
+    pub fn zeros(len: usize) -> Self {
+        let mut buffer = Self::of(len);
+        buffer.fill(0.0);
+        buffer
+    }
+
+    /// The numbers without their way back to the heap.
+    pub fn into_vec(mut self) -> Vec<f32> {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.truncate(self.len);
+        numbers
+    }
+}
+
+/// Memory for others to use again.
+impl From<Vec<f32>> for Buffer {
+    fn from(numbers: Vec<f32>) -> Self {
+        Self { len: numbers.len(), numbers }
     }
 }
 
@@ -49,8 +73,11 @@ impl Clone for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if let Ok(mut spare) = SPARE.lock() {
-            spare.push(std::mem::take(&mut self.numbers));
+        if let (Ok(mut spare), false) = (SPARE.lock(), self.numbers.is_empty()) {
+            let kept: usize = spare.iter().map(Vec::len).sum();
+            if kept + self.numbers.len() <= MOST_KEPT {
+                spare.push(std::mem::take(&mut self.numbers));
+            }
         }
     }
 }

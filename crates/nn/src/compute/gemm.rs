@@ -29,16 +29,15 @@ pub(crate) fn panel_cols() -> usize {
 }
 
 impl Packed {
-    /// Packs a matrix given by its elements.
-    pub fn of(n_rows: usize, n_cols: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+    /// Packs a matrix; `fill` writes a part of a row, from a column on.
+    pub fn of(n_rows: usize, n_cols: usize, fill: impl Fn(usize, usize, &mut [f32]) + Sync) -> Self {
         let wide = panel_cols();
         let mut numbers = Buffer::of(Self::len(n_rows, n_cols));
         numbers.par_chunks_exact_mut(wide).with_min_len(64).enumerate().for_each(|(i, row)| {
-            let (panel, k) = (i / n_rows, i % n_rows);
-            for (j, x) in row.iter_mut().enumerate() {
-                let col = panel * wide + j;
-                *x = if col < n_cols { at(k, col) } else { 0.0 };
-            }
+            let (first, k) = (i / n_rows * wide, i % n_rows);
+            let (inside, outside) = row.split_at_mut(wide.min(n_cols - first));
+            fill(k, first, inside);
+            outside.fill(0.0);
         });
         Self { n_rows, n_cols, numbers }
     }

@@ -15,19 +15,28 @@
 mod buffer;
 mod depthwise;
 mod gemm;
+mod norm;
+mod outer;
 mod patches;
+mod patches_gradient;
 mod plan;
 mod pool;
+mod pool_gradient;
+mod residual;
 mod share;
 mod winograd;
+mod winograd_gradient;
 
 use pulp::Simd;
 
+pub(crate) use buffer::Buffer;
 pub(crate) use depthwise::Depthwise;
+pub(crate) use norm::Moments;
 pub(crate) use patches::Patches;
 pub use plan::Plan;
 pub(crate) use plan::{Slot, Step};
 pub(crate) use pool::{max_pool, means};
+pub(crate) use residual::{PARAMETERS, Trace};
 pub(crate) use winograd::Winograd;
 
 /// Pictures, rows, columns, channels of maps.

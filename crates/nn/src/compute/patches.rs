@@ -27,8 +27,14 @@ impl Patches {
         at: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let kernel = form.kernel;
-        let by_row = |k: usize, o: usize| at(k / n_in / kernel, k / n_in % kernel, k % n_in, o);
-        Self { form, n_out, weights: Packed::of(kernel * kernel * n_in, n_out, by_row) }
+        let fill = |k: usize, first: usize, row: &mut [f32]| {
+            let (tap, i) = (k / n_in, k % n_in);
+            let (r, c) = (tap / kernel, tap % kernel);
+            for (j, x) in row.iter_mut().enumerate() {
+                *x = at(r, c, i, first + j);
+            }
+        };
+        Self { form, n_out, weights: Packed::of(kernel * kernel * n_in, n_out, fill) }
     }
 
     /// The output's shape.
