@@ -38,7 +38,7 @@ pub fn picture(courses: &[Course]) -> Result<Option<Vec<u8>>, figure::FigureErro
             Panel::Scatter(Scatter {
                 heading: heading.to_owned(),
                 x: Axis::linear("Step"),
-                y: Axis::linear("Loss of a batch").between(0.0, top * 1.05),
+                y: Axis::linear("Loss of a batch").between(0.0, top * 1.2),
                 xs: points.iter().map(|p| p.0 as f64).collect(),
                 ys: points.iter().map(|p| f64::from(p.1)).collect(),
                 notes: vec![format!("trainings: {}", of.len())],
