@@ -10,6 +10,7 @@
 //! Lengths of a layout are in *points* of the page; one point is [`PIXELS_PER_POINT`] output pixels.
 
 mod canvas;
+mod chart;
 mod colour;
 mod map;
 mod order;
@@ -21,6 +22,7 @@ mod sheet;
 mod ticks;
 
 pub use canvas::PIXELS_PER_POINT;
+pub use chart::{Chart, Charts, charts, group_colour};
 pub use colour::{Rgb, Scale};
 pub use map::{Ground, Legend, Map};
 pub use order::{Order, Ranked, order_png, order_svg};

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use figure::{
-    Axis, ContactSheet, FigureError, Ground, ImageRgb, Legend, Map, PIXELS_PER_POINT, Panel, Reliability,
-    Rgb, Scale, Scatter, SheetRow, Sure, Thumbnail, Words, contact_sheet, map, side_by_side,
+    Axis, Chart, Charts, ContactSheet, FigureError, Ground, ImageRgb, Legend, Map, PIXELS_PER_POINT, Panel,
+    Reliability, Rgb, Scale, Scatter, SheetRow, Sure, Thumbnail, Words, charts, contact_sheet, group_colour,
+    map, side_by_side,
 };
 
 struct Picture {
@@ -212,4 +213,28 @@ fn a_calibration_curve_stands_inside_its_page_and_shows_where_answers_are_wrong(
     };
     assert_eq!(Picture::read("reliability.png", &page(0.7)).inked_edge(8), 0);
     assert_ne!(page(0.7), page(0.9));
+}
+
+#[test]
+fn charts_show_every_group_in_its_colour_and_nothing_at_the_edge() {
+    let groups: Vec<Option<usize>> = (0..30).map(|i| (i != 7).then_some(i % 4)).collect();
+    let places = (0..40).map(|i| ((i % 7) as f64, (i % 11) as f64 * -0.5, i % 4)).collect();
+    let page = |chart: Chart| Charts {
+        words: Words { title: "Clusters".into(), ..Words::default() },
+        charts: vec![("T18SVG".into(), chart)],
+        names: (0..4).map(|group| format!("{group} rural")).collect(),
+    };
+    let cells = charts(&page(Chart::Cells { n_cols: 6, groups })).unwrap();
+    let points = charts(&page(Chart::Points { labels: ["a".into(), "b".into()], places })).unwrap();
+    let lines = vec![vec![0.1, 0.3, f64::NAN], vec![0.9, 0.6, 0.4]];
+    let curves = Chart::Curves { label: "K".into(), xs: vec![3.0, 4.0, 5.0], lines, chosen: Some(4.0) };
+    let curves = charts(&page(curves)).unwrap();
+    for (name, png, n_groups) in
+        [("cells.png", cells, 4), ("points.png", points, 4), ("curves.png", curves, 2)]
+    {
+        let picture = Picture::read(name, &png);
+        assert!((0..n_groups).all(|group| picture.count(group_colour(group)) > 40), "{name}");
+        assert_eq!(picture.inked_edge(8), 0, "{name}");
+    }
+    assert!(charts(&page(Chart::Cells { n_cols: 0, groups: Vec::new() })).is_err());
 }

@@ -5,6 +5,7 @@
 //! Everything runs on burn, and on the processor through faster convolutions of ours. Shapes are `[batch, channels, height, width]`, features `[batch, features]`.
 
 mod adam;
+mod augment;
 mod backbone;
 mod checkpoint;
 mod compute;
@@ -19,6 +20,7 @@ mod weights;
 mod whiten;
 
 pub use adam::Adam;
+pub use augment::{Augment, augmented};
 pub use backbone::{Architecture, Backbone, efficientnet::EfficientNetLite0, resnet::ResNet18};
 pub use checkpoint::Checkpoint;
 pub use compute::Plan;
@@ -29,7 +31,7 @@ pub use labelled::{Labelled, LabelledPictures};
 pub use loss::{place_loss, rank_loss, stitch_loss};
 pub use preprocess::{Normalise, Rgb, to_input};
 pub use tones::Tones;
-pub use weights::{load_torch, load_whole, save_whole};
+pub use weights::{load_torch, load_whole, save_torch, save_whole};
 pub use whiten::Whitener;
 
 /// The result of everything here.

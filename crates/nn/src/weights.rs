@@ -1,6 +1,8 @@
 use crate::{Error, Result};
 use burn::module::Module;
-use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, PytorchStore, SafetensorsStore};
+use burn::store::{
+    BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, PytorchStore, SafetensorsStore,
+};
 use contract::file::Whole;
 use std::path::Path;
 
@@ -50,7 +52,19 @@ pub fn load_torch<M: Module>(module: &mut M, path: &Path, renames: &[(&str, &str
 /// # Errors
 /// [`Error::File`] or [`Error::Content`].
 pub fn save_whole<M: Module>(module: &M, path: &Path) -> Result<()> {
-    let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
+    write_whole(module, SafetensorsStore::from_bytes(None).clear_metadata(), path)
+}
+
+/// Writes a module's tensors as a whole `.safetensors` file in PyTorch's layout and names, which [`load_torch`] reads back.
+///
+/// # Errors
+/// [`Error::File`] or [`Error::Content`].
+pub fn save_torch<M: Module>(module: &M, path: &Path) -> Result<()> {
+    let store = SafetensorsStore::from_bytes(None).clear_metadata().with_to_adapter(BurnToPyTorchAdapter);
+    write_whole(module, store, path)
+}
+
+fn write_whole<M: Module>(module: &M, mut store: SafetensorsStore, path: &Path) -> Result<()> {
     let unwritable =
         |e: String| Error::Content { path: path.into(), want: "to write weights".into(), got: e };
     module.save_into(&mut store).map_err(|e| unwritable(e.to_string()))?;
