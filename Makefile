@@ -176,9 +176,10 @@ map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call 
 corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
 summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
   $(if $(ORDERS),,--clusters $(trained)/clusters.parquet) --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
-  $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif)
+  $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif) \
+  $(if $(ORDERS),,$(addprefix --see $(OUT)/$(TRAINED_IN)/clusters/,places.png k.png))
 
-metrics := $(if $(ORDERS),,$(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
+metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
 learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet,$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
 pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
 ledger-of = $(work)/ledger/$1.json

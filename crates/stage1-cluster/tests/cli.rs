@@ -228,3 +228,97 @@ fn wrong_inputs_end_with_one_line_that_names_the_file() {
     }
     assert_eq!(std::fs::read(&out).unwrap(), b"old");
 }
+
+/// Runs the program and gives its log; it must succeed.
+fn works(args: &[&str]) -> String {
+    let output = stage1(args);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{args:?}: {text}");
+    text
+}
+
+#[test]
+fn labels_of_some_tiles_become_the_class_of_every_tile() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for name in ["made", "more"] {
+        granule(dir.path(), name);
+    }
+    let (tiles, labels) = (path("made.tiles.parquet"), path("made.labels.parquet"));
+    let (model, told, metrics) = (path("m.safetensors"), path("told.parquet"), path("f.parquet"));
+    let weights = weights().to_str().unwrap().to_owned();
+    let train = [
+        "train-classifier",
+        "--tiles",
+        &tiles,
+        "--labels",
+        &labels,
+        "--weights",
+        &weights,
+        "--input-px",
+        "64",
+    ];
+    let few = stage1(&[&train[..], &["--out", &model]].concat());
+    assert_eq!(few.status.code(), Some(1), "the four blocks of one granule are too few to hold some out");
+    assert!(String::from_utf8(few.stderr).unwrap().contains("5 blocks at least"));
+    let (more_tiles, more_labels) = (path("more.tiles.parquet"), path("more.labels.parquet"));
+    let more = ["--tiles", &more_tiles, "--labels", &more_labels, "--metrics-out", &metrics, "--out", &model];
+    works(&[&train[..], &more].concat());
+    let figures = contract::read::<Metric>(&PathBuf::from(&metrics)).unwrap();
+    let value =
+        |name: &str, of: &str| figures.iter().find(|m| m.name == name && m.of == of).unwrap().value.unwrap();
+    assert!(value("recall", "urban") > 0.7 && value("recall", "rural") > 0.7, "{figures:?}");
+    works(&["classify", "--tiles", &tiles, "--model", &model, "--weights", &weights, "--out", &told]);
+    let rows = contract::read::<Label>(&PathBuf::from(&told)).unwrap();
+    assert_eq!(rows.len(), 2 * 35, "tiles without a label have a class now");
+    let sum: f64 = rows[..2].iter().map(|r| r.probability.unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9);
+    let out = path("c.parquet");
+    works(&[
+        "tiles",
+        "--tiles",
+        &tiles,
+        "--labels",
+        &told,
+        "--weights",
+        &weights,
+        "--input-px",
+        "64",
+        "--out",
+        &out,
+    ]);
+    let log = works(&["audit", "--tiles", &tiles, "--clusters", &out, "--out", &metrics]);
+    assert!(log.contains("position, by tile"), "{log}");
+}
+
+#[test]
+fn a_backbone_that_learnt_without_labels_can_be_clustered_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tiles, _) = granule(dir.path(), "made");
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (tiles, trunk, log) =
+        (tiles.to_str().unwrap().to_owned(), path("deep.safetensors"), path("deep.jsonl"));
+    let deep = [
+        "deepcluster",
+        "--tiles",
+        &tiles,
+        "--input-px",
+        "32",
+        "--clusters",
+        "4",
+        "--log",
+        &log,
+        "--out",
+        &trunk,
+    ];
+    works(&[&deep[..], &["--epochs", "1", "--batch", "12"]].concat());
+    let line = std::fs::read_to_string(&log).unwrap();
+    assert!(line.contains("\"loss\"") && line.lines().count() == 1, "{line}");
+    let flags = ["--backbone", "resnet18", "--weights", &trunk, "--input-px", "32", "--k", "all=4"];
+    let out = path("c.parquet");
+    works(&[&["tiles", "--tiles", &tiles, "--out", &out], &flags[..]].concat());
+    let rows = contract::read::<Cluster>(&PathBuf::from(&out)).unwrap();
+    assert_eq!(rows.iter().map(|r| r.cluster).max(), Some(3));
+    let many = stage1(&[&deep[..], &["--clusters", "30"]].concat());
+    assert_eq!(many.status.code(), Some(2), "a flag given twice is refused");
+}
