@@ -7,7 +7,7 @@ saw, put in the order of the people. Kangwon is looked at once a setting. Each f
 of blocks of 3 x 3 grid cells (7 km), in which neighbours stay together.
 
 `rows(args)` gives figures as {name, value, unit, target, better, command}. Alone: `contest.py --bin … --reference … --work … [--only ROW]
-[--slow]`; rows that take long are made with `--slow` or by name only. Minutes were measured on two cores.
+[--slow]`; rows that take long are made with `--slow` or by name only. Their minutes are estimates.
 """
 
 import argparse

@@ -217,7 +217,10 @@ fn curves(
     if let Some(x) = chosen {
         let (x, _) = frame.at(x, 0.0);
         canvas.line((x, place.y), (x, place.y + high), Rgb::FAINT_INK, 1.5);
-        canvas.text(x + 5.0, place.y + 14.0, Anchor::Start, Type::TICK, "chosen");
+        // On the side where there is room.
+        let right = x < place.x + place.side / 2.0;
+        let (x, anchor) = if right { (x + 5.0, Anchor::Start) } else { (x - 5.0, Anchor::End) };
+        canvas.text(x, place.y + 14.0, anchor, Type::TICK, "chosen");
     }
     for (i, line) in lines.iter().enumerate() {
         let known: Vec<(f64, f64)> =
