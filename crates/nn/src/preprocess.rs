@@ -82,7 +82,7 @@ pub enum Normalise {
     #[default]
     None,
     /// Each channel of the picture gets ImageNet's usual mean and spread, so that a hazy, a dark and a blue rendering of
-    /// the same ground look alike. Nearly featureless pictures (sea, cloud) stay nearly featureless.
+    /// the same ground look alike. A blank picture stays blank; faint noise is brought out, a little less than texture.
     Tile,
 }
 
