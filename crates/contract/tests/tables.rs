@@ -15,6 +15,7 @@ const CRATES: &[&str] = &[
     "stage3-train",
     "heatmap-stitch",
     "viirs-corr",
+    "region-report",
 ];
 
 #[test]
