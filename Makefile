@@ -13,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: FORCE help demo map scenes build setup test bench-imagery bench-judges bench-learning why
+.PHONY: FORCE help demo map scenes build setup test bench-imagery bench-judges bench-learning bench-maps why
 
 ## Knobs
 ## AOI                area: a folder of AREAS
@@ -34,7 +34,7 @@ BUILD = yes
 REFERENCE_DATA ?= ../shared/reference
 ## PEERS              folder of what people run instead, for the benches
 PEERS = ../shared/peers
-## PYTHON             a Python that has what the peers of bench-learning import; unset, one is set up
+## PYTHON             a Python that has what the peers of bench-learning or bench-maps import; unset, one is set up
 PYTHON =
 ## REFRESH            REFRESH=yes chooses scenes again whatever data/raw/AREA/scenes.lock says
 REFRESH =
@@ -254,6 +254,13 @@ bench-learning: build ## clustering, networks and the contest beside what people
 	cargo build --locked --release --workspace --examples
 	python=$(or $(PYTHON),$$(scripts/bench/setup learning)) && $$python scripts/bench/learning.py \
 	  --bin $(BIN) --peers $(PEERS) --reference $(REFERENCE_DATA) --work $(WORK)/bench --out $(OUT)/bench/learning.json
+
+bench-maps: build ## maps, night light and zones beside what people run instead, figures in OUT/bench
+	@test -f $(PEERS)/README.md || { echo "$(PEERS): want the peers, found none; name their folder with PEERS=" >&2; exit 1; }
+	scripts/install --bench
+	cargo build --locked --release --workspace --examples
+	python=$(or $(PYTHON),$$(scripts/bench/setup maps)) && $$python scripts/bench/maps.py \
+	  --bin $(BIN) --peers $(PEERS) --reference $(REFERENCE_DATA) --work $(WORK)/bench --out $(OUT)/bench/maps.json
 
 ifneq ($(BUILD),)
 sources := Cargo.toml Cargo.lock $(shell find crates -name tests -prune -o -type f -print)
