@@ -104,6 +104,7 @@ LABELLED =
 LABELLED_IMAGES =
 LABELLED_CLASS =
 LABELLED_CLUSTER =
+CLASSES =
 NIGHT_LIGHTS =
 NIGHT_LIGHTS_CREDIT =
 ZONES =
@@ -162,14 +163,16 @@ judge-files := $(if $(filter local,$(JUDGE)),$(HEADS) $(WEIGHTS)) $(if $(filter 
 classify-flags = --prompt $(CLASS_PROMPT) $(judge-flags) $(if $(filter openai,$(JUDGE)),--repeats $(CLASS_REPEATS))
 net-flags = --weights $(WEIGHTS) --input-px $(INPUT_PX) --device $(DEVICE)
 cluster-flags = $(call each,tiles,$(tiles)) $(call each,labels,$(labels)) --backbone $(BACKBONE) $(net-flags) --k-min $(K_MIN) --k-max $(K_MAX) --seed $(SEED)
-import-flags = --images $(TRAIN_IMAGES) $(if $(LABELLED),--labelled $(LABELLED) --labelled-images $(LABELLED_IMAGES) --labelled-class $(LABELLED_CLASS) --labelled-cluster $(LABELLED_CLUSTER))
+import-flags = --images $(TRAIN_IMAGES) $(if $(LABELLED),--labelled $(LABELLED) --labelled-images $(LABELLED_IMAGES) --labelled-class $(LABELLED_CLASS) --labelled-cluster $(LABELLED_CLUSTER)) $(call each,class,$(CLASSES)) $(call each,labels-out,$(imported-labels))
+# Pictures of no cluster whose classes are known: a ridge learns from them too.
+imported-labels := $(if $(and $(LABELLED),$(CLASSES)),$(trained)/imported-labels.parquet)
 vote-prompts = $(if $(filter local,$(JUDGE)),$(CLASS_PROMPT),$(PERSONAS))
 asked := $(if $(PAIRS),pairs,votes)
 vote-flags = $(if $(PAIRS),--pairs $(PAIRS)) $(call each,tiles,$(tiles)) $(call each,prompt,$(vote-prompts)) $(judge-flags) $(if $(filter openai,$(JUDGE)),--repeats $(REPEATS)) --images-per-cluster $(IMAGES_PER_CLUSTER) --seed $(SEED)
 aggregate-flags = $(if $(ORDERS),--orders $(ORDERS) $(if $(ORDER_RATERS),--raters $(ORDER_RATERS)),--$(asked) $(work)/$(asked).parquet) --clusters $(trained)/clusters.parquet $(call each,tiles,$(learn-tiles)) $(call each,lowest,$(LOWEST)) --seed $(SEED)
 learn-tiles := $(if $(ORDERS),$(trained)/imported.parquet,$(tiles))
 train-flags = $(call each,tiles,$(learn-tiles)) --backbone $(BACKBONE) $(net-flags) --train $(TRAIN) --recipe $(RECIPE) $(train-flags-$(TRAIN)) --steps $(STEPS) --seed $(SEED)
-train-flags-head = --features $(FEATURES) --normalise $(NORMALISE) --components $(COMPONENTS) --members $(MEMBERS)
+train-flags-head = --features $(FEATURES) --normalise $(NORMALISE) --components $(COMPONENTS) --members $(MEMBERS) $(if $(filter ridge,$(RECIPE)),$(call each,labels,$(imported-labels)))
 train-flags-whole = --members 1
 score-flags = --weights $(WEIGHTS) --device $(DEVICE)
 map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
@@ -180,7 +183,7 @@ summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(
   $(if $(ORDERS),,$(addprefix --see $(OUT)/$(TRAINED_IN)/clusters/,places.png k.png))
 
 metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
-learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet,$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
+learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet $(notdir $(imported-labels)),$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
 pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
 ledger-of = $(work)/ledger/$1.json
 learnt-ledger-of = $(trained)/ledger/$1.json
@@ -288,7 +291,7 @@ $(work)/labels/%.parquet $(work)/ledger/classify-%.json: $(work)/tiles/%.parquet
 	$(BIN)/vlm-label classify --tiles $< $(call classify-flags,$(work)/answers/classify-$*.jsonl) --ledger $(work)/ledger/classify-$*.json --out $(work)/labels/$*.parquet
 
 ifdef ORDERS
-$(WORK)/%/imported.parquet $(WORK)/%/clusters.parquet $(WORK)/%/ledger/import.json: $(LABELLED) $(trained)/flags/import | $(BIN)/stage1-cluster
+$(WORK)/%/imported.parquet $(if $(imported-labels),$(WORK)/%/imported-labels.parquet) $(WORK)/%/clusters.parquet $(WORK)/%/ledger/import.json: $(LABELLED) $(trained)/flags/import | $(BIN)/stage1-cluster
 	$(BIN)/stage1-cluster import $(import-flags) --ledger $(trained)/ledger/import.json --tiles-out $(trained)/imported.parquet --out $(trained)/clusters.parquet
 else
 $(WORK)/%/clusters.parquet $(WORK)/%/clusters-k.parquet $(WORK)/%/ledger/cluster.json: $(tiles) $(labels) $(WEIGHTS) $(work)/flags/cluster | $(BIN)/stage1-cluster
@@ -304,7 +307,7 @@ endif
 $(WORK)/%/pog.parquet $(WORK)/%/raters.parquet $(WORK)/%/health.parquet $(OUT)/%/order.svg $(OUT)/%/order.dot $(WORK)/%/ledger/aggregate.json: $(or $(ORDERS),$(work)/$(asked).parquet) $(ORDER_RATERS) $(trained)/clusters.parquet $(learn-tiles) $(trained)/flags/aggregate | $(BIN)/pog-aggregate
 	$(BIN)/pog-aggregate $(aggregate-flags) --raters-out $(trained)/raters.parquet --health-out $(trained)/health.parquet --dot-out $(OUT)/$(TRAINED_IN)/order.dot --picture-out $(OUT)/$(TRAINED_IN)/order.svg --ledger $(trained)/ledger/aggregate.json --out $(trained)/pog.parquet
 
-$(WORK)/%/model.safetensors $(WORK)/%/training.parquet $(WORK)/%/ledger/train.json: $(learn-tiles) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(trained)/flags/train | $(BIN)/stage3-train
+$(WORK)/%/model.safetensors $(WORK)/%/training.parquet $(WORK)/%/ledger/train.json: $(learn-tiles) $(imported-labels) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(trained)/flags/train | $(BIN)/stage3-train
 	$(BIN)/stage3-train train $(train-flags) --clusters $(trained)/clusters.parquet --pog $(trained)/pog.parquet --checkpoints $(trained)/checkpoints --metrics-out $(trained)/training.parquet --ledger $(trained)/ledger/train.json --out $(trained)/model.safetensors
 
 $(work)/scores/%.parquet $(work)/ledger/score-%.json: $(work)/tiles/%.parquet $(trained)/model.safetensors $(WEIGHTS) $(work)/flags/score | $(BIN)/stage3-train

@@ -88,7 +88,8 @@ fn packages() -> Vec<Package> {
 fn the_crates_are_the_shared_ones_the_stages_and_this_one() {
     let found: BTreeSet<String> = packages().into_iter().map(|p| p.name).collect();
     let shared = SHARED.iter().map(|(name, _)| *name);
-    let wanted: BTreeSet<String> = shared.chain(STAGES).chain(["region-report", "e2e"]).map(str::to_owned).collect();
+    let wanted: BTreeSet<String> =
+        shared.chain(STAGES).chain(["region-report", "e2e"]).map(str::to_owned).collect();
     assert_eq!(found, wanted);
     for name in FORBIDDEN {
         assert!(!found.contains(name), "crate {name} has no subject");

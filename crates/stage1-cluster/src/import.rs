@@ -2,11 +2,12 @@
 
 use anyhow::{Context, bail, ensure};
 use clap::Args as ClapArgs;
-use contract::{Cluster, Made, Tile, TileId, TileWriter, TilesMeta};
+use contract::{Cluster, Label, Made, Tile, TileId, TileWriter, TilesMeta};
 use nn::{LabelledPictures, Rgb};
 use stage::Ledger;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Pictures side by side in the tiles table; the place says nothing about the ground.
@@ -33,6 +34,12 @@ pub struct ImportArgs {
     /// Number of the cluster that they make
     #[arg(long, value_name = "K")]
     labelled_cluster: Option<u32>,
+    /// The class of some clusters, as urban=0-10; repeat for more
+    #[arg(long = "class", value_name = "NAME=K[-K]", value_parser = clusters_of_class)]
+    classes: Vec<(String, RangeInclusive<u32>)>,
+    /// The shares of all labelled pictures, a labels table; those that make no cluster join the tiles too
+    #[arg(long, value_name = "FILE", requires = "labelled")]
+    labels_out: Option<PathBuf>,
     /// Name that stands for the granule in the tables
     #[arg(long, default_value = "imported", value_name = "ID")]
     granule: contract::GranuleId,
@@ -44,14 +51,20 @@ pub struct ImportArgs {
     out: PathBuf,
 }
 
+/// A picture that is to become a tile.
+struct Picture {
+    file: PathBuf,
+    cluster: Option<u32>,
+    /// The shares of the table's classes, if it is labelled.
+    shares: Option<Vec<f32>>,
+}
+
 pub fn run(args: &ImportArgs) -> anyhow::Result<Ledger> {
-    let mut clusters = folders(&args.images)?;
-    if let Some(csv) = &args.labelled {
-        add_labelled(args, csv, &mut clusters)?;
-    }
-    let px = side(&clusters)?;
-    let pictures: Vec<(u32, &PathBuf)> =
-        clusters.iter().flat_map(|(&cluster, files)| files.iter().map(move |file| (cluster, file))).collect();
+    let folders = folders(&args.images)?;
+    let table = args.labelled.as_ref().zip(args.labelled_images.as_ref());
+    let table = table.map(|(csv, folder)| LabelledPictures::read(csv, folder)).transpose()?;
+    let pictures = pictures(args, folders, table.as_ref())?;
+    let px = side(&pictures)?;
     let meta = TilesMeta {
         granule: args.granule.to_string(),
         crs: String::new(),
@@ -61,29 +74,141 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<Ledger> {
         n_cols: PICTURES_A_ROW as u32,
         bands: ["red", "green", "blue"].map(str::to_owned).to_vec(),
     };
-    let mut made = Made::by("stage1-cluster").flag("images", file_names(&clusters));
-    if let Some(csv) = &args.labelled {
-        made = made.flag("labelled-min-share", args.labelled_min_share).input(csv)?;
-    }
+    let made = made(args, &pictures)?;
     let mut writer = TileWriter::begin(&args.tiles_out, &meta, &made)?;
-    let mut rows = Vec::new();
     for (row, part) in pictures.chunks(PICTURES_A_ROW).enumerate() {
-        let mut tiles = Vec::new();
-        for col in 0..PICTURES_A_ROW {
-            let tile = TileId { row: row as u32, col: col as u32 };
-            let pixels = part.get(col).map(|(_, file)| bands(file, px)).transpose()?;
-            tiles.push(placeless(tile, pixels));
-            let Some(&(cluster, _)) = part.get(col) else { continue };
-            let (granule, class) = (args.granule.clone(), String::new());
-            rows.push(Cluster { granule, tile, class, cluster, distance: 0.0 });
-        }
-        writer.push_row(&tiles)?;
+        let tile = |col| -> anyhow::Result<Tile> {
+            let pixels = part.get(col).map(|picture: &Picture| bands(&picture.file, px)).transpose()?;
+            Ok(placeless(TileId { row: row as u32, col: col as u32 }, pixels))
+        };
+        writer.push_row(&(0..PICTURES_A_ROW).map(tile).collect::<anyhow::Result<Vec<_>>>()?)?;
     }
     writer.finish()?;
-    contract::write(&args.out, &rows, &made)?;
+    contract::write(&args.out, &clusters(args, &pictures), &made)?;
+    if let (Some(path), Some(table)) = (&args.labels_out, &table) {
+        contract::write(path, &labels(args, &pictures, &table.classes)?, &made)?;
+    }
     let mut ledger = Ledger::of("pictures", pictures.len());
     ledger.ok(pictures.len());
     Ok(ledger)
+}
+
+fn made(args: &ImportArgs, pictures: &[Picture]) -> anyhow::Result<Made> {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    pictures.iter().filter_map(|p| p.cluster).for_each(|k| *counts.entry(k).or_default() += 1);
+    let classes: BTreeMap<u32, &str> = counts.keys().map(|&k| (k, class_of(args, k))).collect();
+    let made = Made::by("stage1-cluster").flag("images", counts).flag("classes", classes);
+    let Some(csv) = &args.labelled else { return Ok(made) };
+    Ok(made
+        .flag("labelled-min-share", args.labelled_min_share)
+        .flag("labels", args.labels_out.is_some())
+        .input(csv)?)
+}
+
+/// The pictures of folders, then those of the labelled cluster, then the other labelled ones if they are asked for.
+fn pictures(
+    args: &ImportArgs,
+    folders: BTreeMap<u32, Vec<PathBuf>>,
+    table: Option<&LabelledPictures>,
+) -> anyhow::Result<Vec<Picture>> {
+    let mut own: BTreeMap<u32, Vec<Picture>> = BTreeMap::new();
+    for (cluster, files) in folders {
+        let picture = |file| Picture { file, cluster: Some(cluster), shares: None };
+        own.insert(cluster, files.into_iter().map(picture).collect());
+    }
+    let mut others = Vec::new();
+    if let Some(table) = table {
+        let (number, pictures, rest) = labelled(args, table)?;
+        ensure!(
+            own.insert(number, pictures).is_none(),
+            "--labelled-cluster {number} is also a folder of {}",
+            args.images.display()
+        );
+        others = rest;
+    }
+    let clusters = own.into_values().flatten();
+    Ok(clusters.chain(others.into_iter().filter(|_| args.labels_out.is_some())).collect())
+}
+
+/// The labelled pictures: the number of the cluster that some of them make, these, and the others.
+fn labelled(
+    args: &ImportArgs,
+    table: &LabelledPictures,
+) -> anyhow::Result<(u32, Vec<Picture>, Vec<Picture>)> {
+    let (Some(class), Some(cluster)) = (&args.labelled_class, args.labelled_cluster) else {
+        bail!("--labelled needs --labelled-images, --labelled-class and --labelled-cluster");
+    };
+    let at = table.class(class)?;
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        table.rows.iter().partition(|row| f64::from(row.shares[at]) >= args.labelled_min_share);
+    ensure!(
+        !inside.is_empty(),
+        "no labelled picture has a share of {class} of {} or more",
+        args.labelled_min_share
+    );
+    let pictures = |rows: Vec<&nn::Labelled>, cluster| {
+        let picture = |row: &nn::Labelled| Picture {
+            file: row.path.clone(),
+            cluster,
+            shares: Some(row.shares.clone()),
+        };
+        rows.into_iter().map(picture).collect()
+    };
+    Ok((cluster, pictures(inside, Some(cluster)), pictures(outside, None)))
+}
+
+fn place(i: usize) -> TileId {
+    TileId { row: (i / PICTURES_A_ROW) as u32, col: (i % PICTURES_A_ROW) as u32 }
+}
+
+fn clusters(args: &ImportArgs, pictures: &[Picture]) -> Vec<Cluster> {
+    let row = |(i, picture): (usize, &Picture)| {
+        let cluster = picture.cluster?;
+        let (granule, class) = (args.granule.clone(), class_of(args, cluster).to_owned());
+        Some(Cluster { granule, tile: place(i), class, cluster, distance: 0.0 })
+    };
+    pictures.iter().enumerate().filter_map(row).collect()
+}
+
+/// The class of a cluster; none is said of those that no flag names.
+fn class_of(args: &ImportArgs, cluster: u32) -> &str {
+    let named = args.classes.iter().find(|(_, range)| range.contains(&cluster)).map(|(class, _)| class);
+    let labelled = args.labelled_class.as_ref().filter(|_| args.labelled_cluster == Some(cluster));
+    named.or(labelled).map_or("", String::as_str)
+}
+
+fn labels(args: &ImportArgs, pictures: &[Picture], classes: &[String]) -> anyhow::Result<Vec<Label>> {
+    let csv = args.labelled.as_ref().context("--labels-out needs --labelled")?;
+    let (judge, prompt_hash) = ("annotators".to_owned(), contract::sha256_of(csv)?);
+    let mut rows = Vec::new();
+    for (i, picture) in pictures.iter().enumerate() {
+        let Some(shares) = &picture.shares else { continue };
+        rows.extend(classes.iter().zip(shares).map(|(class, &share)| Label {
+            granule: args.granule.clone(),
+            tile: place(i),
+            class: class.clone(),
+            probability: Some(f64::from(share)),
+            sd: None,
+            n_answers: 1,
+            n_missing: 0,
+            judge: judge.clone(),
+            prompt_hash: prompt_hash.clone(),
+            missing: None,
+        }));
+    }
+    Ok(rows)
+}
+
+/// `NAME=K` or `NAME=K-K`.
+fn clusters_of_class(text: &str) -> Result<(String, RangeInclusive<u32>), String> {
+    let want = || format!("want a class and its clusters, as urban=0-10, got `{text}`");
+    let (name, range) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(want)?;
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let (first, last): (u32, u32) = first.parse().ok().zip(last.parse().ok()).ok_or_else(want)?;
+    if first > last {
+        return Err(want());
+    }
+    Ok((name.to_owned(), first..=last))
 }
 
 fn folders(root: &Path) -> anyhow::Result<BTreeMap<u32, Vec<PathBuf>>> {
@@ -120,37 +245,8 @@ fn is_picture(path: &Path) -> bool {
         .is_some_and(|e| ["jpg", "jpeg", "png"].contains(&e.to_lowercase().as_str()))
 }
 
-fn add_labelled(
-    args: &ImportArgs,
-    csv: &Path,
-    clusters: &mut BTreeMap<u32, Vec<PathBuf>>,
-) -> anyhow::Result<()> {
-    let (Some(folder), Some(class), Some(cluster)) =
-        (&args.labelled_images, &args.labelled_class, args.labelled_cluster)
-    else {
-        bail!("--labelled needs --labelled-images, --labelled-class and --labelled-cluster");
-    };
-    ensure!(
-        !clusters.contains_key(&cluster),
-        "--labelled-cluster {cluster} is also a folder of {}",
-        args.images.display()
-    );
-    let table = LabelledPictures::read(csv, folder)?;
-    let at = table.class(class)?;
-    let chosen = table.rows.into_iter().filter(|row| f64::from(row.shares[at]) >= args.labelled_min_share);
-    let pictures: Vec<PathBuf> = chosen.map(|row| row.path).collect();
-    ensure!(
-        !pictures.is_empty(),
-        "{}: no picture has a share of {class} of {} or more",
-        csv.display(),
-        args.labelled_min_share
-    );
-    clusters.insert(cluster, pictures);
-    Ok(())
-}
-
-fn side(clusters: &BTreeMap<u32, Vec<PathBuf>>) -> anyhow::Result<usize> {
-    let first = clusters.values().flatten().next().context("no pictures")?;
+fn side(pictures: &[Picture]) -> anyhow::Result<usize> {
+    let first = &pictures.first().context("no pictures")?.file;
     let (height, width) = Rgb::open(first)?.dims();
     ensure!(height == width, "{}: want square pictures, got {height} x {width} px", first.display());
     Ok(height)
@@ -184,8 +280,4 @@ fn placeless(tile: TileId, pixels: Option<Vec<u8>>) -> Tile {
         skipped,
         pixels,
     }
-}
-
-fn file_names(clusters: &BTreeMap<u32, Vec<PathBuf>>) -> BTreeMap<u32, usize> {
-    clusters.iter().map(|(&cluster, files)| (cluster, files.len())).collect()
 }

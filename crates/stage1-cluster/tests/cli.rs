@@ -186,6 +186,42 @@ fn folders_of_pictures_become_tiles_and_clusters() {
     let row = reader.row(0).unwrap();
     assert_eq!(row[5].pixels.as_ref().unwrap()[..2], [200, 200], "the labelled picture comes last");
     assert_eq!(row[6].pixels, None);
+
+    let shares = dir.path().join("l.parquet");
+    let output = stage1(&[
+        "import",
+        "--images",
+        &path(&images),
+        "--labelled",
+        &path(&labelled),
+        "--labelled-images",
+        &path(&extra),
+        "--labelled-class",
+        "uninhabited",
+        "--labelled-cluster",
+        "4",
+        "--class",
+        "urban=0-1",
+        "--labels-out",
+        &path(&shares),
+        "--tiles-out",
+        &path(&tiles),
+        "--out",
+        &path(&out),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let clusters = contract::read::<Cluster>(&out).unwrap();
+    let classes: Vec<&str> = clusters.iter().map(|c| c.class.as_str()).collect();
+    assert_eq!(classes, ["urban", "urban", "urban", "", "", "uninhabited"]);
+    let row = TileReader::open(&tiles).unwrap().row(0).unwrap();
+    assert_eq!(row[6].pixels.as_ref().unwrap()[..2], [100, 100], "the others come after all clusters");
+    let told: Vec<_> = contract::read::<Label>(&shares)
+        .unwrap()
+        .into_iter()
+        .map(|l| (l.tile.col, l.class, l.probability.unwrap()))
+        .collect();
+    let want = [(5, "urban", 0.0), (5, "uninhabited", 1.0), (6, "urban", 0.5), (6, "uninhabited", 0.5)];
+    assert_eq!(told, want.map(|(col, class, share)| (col, class.to_owned(), share)));
 }
 
 #[test]

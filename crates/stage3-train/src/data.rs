@@ -1,5 +1,6 @@
-//! What training sees: the pictures of clusters that have a level, and the split into blocks.
+//! What training sees: the pictures of clusters that have a level, those in no cluster that have a label, and the split into blocks.
 
+use crate::loose::{self, Loose};
 use anyhow::{Context, ensure};
 use contract::{Cluster, GranuleId, PogRow, TileId, TileReader};
 use nn::Rgb;
@@ -42,8 +43,12 @@ pub struct Samples {
     pub all: Vec<Sample>,
     /// How many levels.
     pub n_levels: usize,
+    /// Pictures in no cluster of which the classes are known; their indices go on from those of the samples.
+    pub loose: Vec<Loose>,
     /// Consensus rank of each cluster, 1 is the most developed.
     pub rank_of: BTreeMap<u32, f64>,
+    /// The class that each cluster is of.
+    pub class_of: BTreeMap<u32, String>,
     readers: Vec<TileReader>,
 }
 
@@ -51,7 +56,25 @@ impl Samples {
     /// Samples without pixels, for laws about them.
     #[cfg(test)]
     pub fn of(all: Vec<Sample>, n_levels: usize, rank_of: BTreeMap<u32, f64>) -> Self {
-        Self { all, n_levels, rank_of, readers: Vec::new() }
+        Self { all, n_levels, loose: Vec::new(), rank_of, class_of: BTreeMap::new(), readers: Vec::new() }
+    }
+
+    /// Samples and pictures in no cluster.
+    pub fn n_pictures(&self) -> usize {
+        self.all.len() + self.loose.len()
+    }
+
+    /// Granule and tile of a picture, of a sample or of one in no cluster.
+    pub fn tile(&self, i: usize) -> (usize, TileId) {
+        match self.all.get(i) {
+            Some(sample) => (sample.granule, sample.tile),
+            None => (self.loose[i - self.all.len()].granule, self.loose[i - self.all.len()].tile),
+        }
+    }
+
+    /// A cluster's place in the order, from 0 for the last rank to 1 for the first.
+    pub fn place_of(&self, cluster: u32) -> f64 {
+        1.0 - (self.rank_of[&cluster] - 1.0) / (self.rank_of.len() as f64 - 1.0).max(1.0)
     }
 
     /// How many granules.
@@ -59,7 +82,7 @@ impl Samples {
         self.readers.len()
     }
 
-    /// Gives the pictures of some samples, in their order, one row of tiles in memory at a time.
+    /// Gives some pictures, in their order, one row of tiles in memory at a time.
     ///
     /// # Errors
     /// If a file cannot be read or has no colour.
@@ -70,7 +93,8 @@ impl Samples {
     ) -> anyhow::Result<()> {
         let mut rows: BTreeMap<(usize, u32), Vec<usize>> = BTreeMap::new();
         for &i in chosen {
-            rows.entry((self.all[i].granule, self.all[i].tile.row)).or_default().push(i);
+            let (granule, tile) = self.tile(i);
+            rows.entry((granule, tile.row)).or_default().push(i);
         }
         for ((granule, row), mut of_row) in rows {
             let reader = &self.readers[granule];
@@ -80,7 +104,7 @@ impl Samples {
             of_row.dedup();
             let mut pictures = Vec::with_capacity(of_row.len());
             for i in of_row {
-                let wanted = self.all[i].tile;
+                let (_, wanted) = self.tile(i);
                 let at =
                     tiles.iter().position(|t| t.tile == wanted).context("a tile of the file's own index")?;
                 let pixels = tiles.swap_remove(at).pixels.context("pixels of a tile that is not skipped")?;
@@ -103,33 +127,43 @@ impl Samples {
     }
 }
 
-/// Reads where the pictures are of all clusters that the order ranks.
+/// Reads where the pictures are of all clusters that the order ranks, and of what else has labels.
 pub fn read(
     tiles: &[PathBuf],
     clusters: &Path,
     pog: &Path,
+    labels: Option<&Path>,
     seed: u64,
     ledger: &mut Ledger,
 ) -> anyhow::Result<Samples> {
     let (level_of, rank_of) = levels(pog)?;
     let rows = contract::read::<Cluster>(clusters)?;
+    let class_of = rows.iter().map(|r| (r.cluster, r.class.clone())).collect();
+    let shares_of = labels.map(loose::shares).transpose()?.unwrap_or_default();
     let cluster_of: BTreeMap<(GranuleId, TileId), u32> =
         rows.into_iter().map(|r| ((r.granule, r.tile), r.cluster)).collect();
     let mut readers = tiles.iter().map(|path| TileReader::open(path)).collect::<Result<Vec<_>, _>>()?;
     readers.sort_by(|a, b| a.granule().cmp(b.granule()));
-    let mut all = Vec::new();
+    let (mut all, mut loose) = (Vec::new(), Vec::new());
     for (granule, reader) in readers.iter().enumerate() {
         for tile in reader.index()? {
             ledger.n_in += 1;
-            let cluster = cluster_of.get(&(reader.granule().clone(), tile.tile));
+            let name = (reader.granule().clone(), tile.tile);
+            let (cluster, shares) = (cluster_of.get(&name), shares_of.get(&name));
             let level = cluster.and_then(|c| level_of.get(c));
+            let held = held(reader.granule(), tile.tile, seed);
             match (&tile.skipped, cluster, level) {
                 (Some(reason), ..) => ledger.skip(reason),
-                (_, None, _) => ledger.skip("in no cluster"),
+                (_, None, _) => match shares {
+                    None => ledger.skip("in no cluster"),
+                    Some(shares) => {
+                        ledger.ok(1);
+                        loose.push(Loose { granule, tile: tile.tile, held, shares: shares.clone() });
+                    }
+                },
                 (.., None) => ledger.skip("its cluster is not in the order"),
                 (None, Some(&cluster), Some(&level)) => {
                     ledger.ok(1);
-                    let held = held(reader.granule(), tile.tile, seed);
                     all.push(Sample { granule, tile: tile.tile, cluster, level, held });
                 }
             }
@@ -143,7 +177,7 @@ pub fn read(
         pog.display(),
         present.len()
     );
-    Ok(Samples { all, n_levels, rank_of, readers })
+    Ok(Samples { all, n_levels, loose, rank_of, class_of, readers })
 }
 
 /// The level of each cluster, 0 the least developed, and its rank.
@@ -197,7 +231,7 @@ mod tests {
             held: false,
         };
         let all = [(4, 0), (7, 1), (9, 1), (9, 1), (2, 2), (3, 2)].map(sample).to_vec();
-        let samples = Samples { all, n_levels: 3, rank_of: BTreeMap::new(), readers: Vec::new() };
+        let samples = Samples::of(all, 3, BTreeMap::new());
         assert_eq!(samples.main_chain(), BTreeSet::from([4, 9, 2]));
     }
 }

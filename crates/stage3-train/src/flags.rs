@@ -25,6 +25,12 @@ pub struct TrainArgs {
     /// The order of the clusters, from pog-aggregate
     #[arg(long, value_name = "FILE")]
     pub pog: PathBuf,
+    /// Labels of tiles: those in no cluster join --recipe ridge at the mean place of their classes' clusters
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// What such tiles weigh together, the tiles of all clusters together being 1
+    #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = stage::positive)]
+    pub labels_weight: f64,
     /// How to learn from an order
     #[arg(long, value_enum, default_value = "default")]
     pub recipe: Recipe,
@@ -111,6 +117,10 @@ impl TrainArgs {
     /// # Errors
     /// One line that says what to change.
     pub fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.labels.is_none() || self.recipe == Recipe::Ridge,
+            "--labels joins --recipe ridge only; leave it out, or give that recipe"
+        );
         if self.train == Part::Head {
             ensure!(
                 self.members > 1 || self.normalise != Normalise::Both,
@@ -177,7 +187,9 @@ impl TrainArgs {
         if let Value::Object(settings) = self.settings() {
             made = settings.into_iter().fold(made, |made, (name, value)| made.flag(&name, value));
         }
-        for path in self.tiles.iter().chain([&self.clusters, &self.pog]).chain(&self.weights) {
+        for path in
+            self.tiles.iter().chain([&self.clusters, &self.pog]).chain(&self.labels).chain(&self.weights)
+        {
             made = made.input(path)?;
         }
         Ok(made)
@@ -199,6 +211,7 @@ impl TrainArgs {
             "hidden": self.hidden,
             "learning-rate": self.learning_rate,
             "weight-decay": self.weight_decay,
+            "labels-weight": self.labels_weight,
             "stitch-weight": self.stitch_weight,
             "folds": self.n_folds(),
             "interval-share": self.interval_share,

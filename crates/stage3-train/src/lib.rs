@@ -19,6 +19,7 @@ mod evaluate;
 mod flags;
 mod head;
 mod interval;
+mod loose;
 mod model;
 mod near;
 mod recipe;

@@ -1,11 +1,11 @@
 //! Ridge regression in closed form, on weighted rows.
 
-/// The weights and the intercept that minimise `Σ v (y - b - w·x)² + penalty · Σ v · |w|²`; the intercept is not pulled.
+/// The weights and the intercept that minimise `Σ v (y - b - w·x)² + Σ v · Σ penaltyⱼ wⱼ²`; the intercept is not pulled.
 ///
 /// # Panics
-/// If `penalty` is not above zero, or rows are of different lengths.
-pub fn ridge(rows: &[&[f32]], targets: &[f64], weights: &[f64], penalty: f64) -> (Vec<f64>, f64) {
-    assert!(penalty > 0.0, "without a penalty there may be no single answer");
+/// If a penalty is not above zero, or rows are of different lengths.
+pub fn ridge(rows: &[&[f32]], targets: &[f64], weights: &[f64], penalties: &[f64]) -> (Vec<f64>, f64) {
+    assert!(penalties.iter().all(|&p| p > 0.0), "without a penalty there may be no single answer");
     let (dims, total) = (rows.first().map_or(0, |r| r.len()), weights.iter().sum::<f64>());
     let mean_of =
         |get: &dyn Fn(usize) -> f64| (0..rows.len()).map(|i| weights[i] * get(i)).sum::<f64>() / total;
@@ -21,7 +21,7 @@ pub fn ridge(rows: &[&[f32]], targets: &[f64], weights: &[f64], penalty: f64) ->
             right[a] += scaled * (targets[i] - target);
         }
     }
-    (0..dims).for_each(|a| square[a][a] += penalty * total);
+    (0..dims).for_each(|a| square[a][a] += penalties[a] * total);
     let w = solved(square, right);
     let b = target - w.iter().zip(&mean).map(|(w, m)| w * m).sum::<f64>();
     (w, b)
@@ -67,9 +67,18 @@ mod tests {
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let plane = |x: &[f32]| 0.5 + 2.0 * f64::from(x[0]) - f64::from(x[1]) + 0.25 * f64::from(x[2]);
         let targets: Vec<f64> = rows.iter().map(|x| plane(x)).collect();
-        let (w, b) = ridge(&rows, &targets, &[1.0; 40], 1e-12);
+        let (w, b) = ridge(&rows, &targets, &[1.0; 40], &[1e-12; 3]);
         // Features are 32-bit floats.
         assert!(w.iter().zip([2.0, -1.0, 0.25]).all(|(a, b)| (a - b).abs() < 1e-5) && (b - 0.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_feature_with_a_large_penalty_is_left_out() {
+        let rows = rows();
+        let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        let targets: Vec<f64> = rows.iter().map(|x| f64::from(x[0] + x[1])).collect();
+        let (w, _) = ridge(&rows, &targets, &[1.0; 40], &[1e-9, 1e9, 1e-9]);
+        assert!(w[1].abs() < 1e-6 && w[0] > 0.5, "{w:?}");
     }
 
     #[test]
@@ -79,9 +88,10 @@ mod tests {
         let targets: Vec<f64> = (0..40).map(|i| f64::from(i * 7 % 11)).collect();
         let mut weights = vec![1.0; 40];
         weights[5] = 2.0;
-        let (weighted, _) = ridge(&twice, &targets, &weights, 0.1);
+        let (weighted, _) = ridge(&twice, &targets, &weights, &[0.1; 3]);
         twice.push(&rows[5]);
-        let (repeated, _) = ridge(&twice, &[targets.clone(), vec![targets[5]]].concat(), &[1.0; 41], 0.1);
+        let (repeated, _) =
+            ridge(&twice, &[targets.clone(), vec![targets[5]]].concat(), &[1.0; 41], &[0.1; 3]);
         assert!(weighted.iter().zip(&repeated).all(|(a, b)| (a - b).abs() < 1e-9));
     }
 }

@@ -7,6 +7,7 @@ use crate::draw::{Pool, generator};
 use crate::evaluate::{Agreement, agreement, midranks, pearson};
 use crate::flags::TrainArgs;
 use crate::head::{self, Head, Learnt, Lesson, Plan, Stitch};
+use crate::loose;
 use crate::recipe::{Recipe, TOLERANCE};
 use crate::ridge::ridge;
 use crate::scale::Scale;
@@ -14,6 +15,7 @@ use crate::sight::{Eye, Sight, colours};
 use burn::tensor::Device;
 use contract::Made;
 use nn::{Rgb, Whitener};
+use rand::RngExt;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -22,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Stitched pictures that are made once, for all heads to draw from.
 const N_STITCHES: usize = 256;
+/// The name of the training that leaves blocks out.
+pub const KEPT: &str = "kept";
 
 /// What heads learn from.
 pub struct Material {
@@ -45,7 +49,7 @@ impl Material {
         let n_lights = sight.normalise.lights().len();
         let cache =
             args.features_cache.as_ref().map(|folder| Cache::at(folder, &description(args, &sight, made)));
-        let features = match cache.as_ref().and_then(|c| c.read(n_lights, samples.all.len())) {
+        let features = match cache.as_ref().and_then(|c| c.read(n_lights, samples.n_pictures())) {
             Some(features) => features,
             None => look_at_all(samples, &eye, &granules)?,
         };
@@ -69,13 +73,13 @@ fn description(args: &TrainArgs, sight: &Sight, made: &Made) -> String {
 /// `[light][sample][feature]`
 fn look_at_all(samples: &Samples, eye: &Eye, granules: &[nn::Tones]) -> anyhow::Result<Vec<Vec<Vec<f32>>>> {
     let n_lights = eye.sight().normalise.lights().len();
-    let mut features = vec![vec![Vec::new(); samples.all.len()]; n_lights];
-    let mut progress = Progress::over("pictures", samples.all.len());
-    samples.each(&(0..samples.all.len()).collect::<Vec<_>>(), |pictures| {
+    let mut features = vec![vec![Vec::new(); samples.n_pictures()]; n_lights];
+    let mut progress = Progress::over("pictures", samples.n_pictures());
+    samples.each(&(0..samples.n_pictures()).collect::<Vec<_>>(), |pictures| {
         let Some(&(first, _)) = pictures.first() else { return Ok(()) };
         let (places, pictures): (Vec<usize>, Vec<Rgb>) = pictures.into_iter().unzip();
         progress.add(pictures.len());
-        let seen = eye.look(&pictures, &granules[samples.all[first].granule])?;
+        let seen = eye.look(&pictures, &granules[samples.tile(first).0])?;
         for (i, of_lights) in places.into_iter().zip(seen) {
             of_lights.into_iter().enumerate().for_each(|(light, row)| features[light][i] = row);
         }
@@ -160,10 +164,13 @@ pub fn fit(
     done: &(dyn Fn(usize) + Sync),
 ) -> anyhow::Result<Option<Fitted>> {
     let Some(pool) = pool(args.recipe, samples, chosen) else { return Ok(None) };
+    let loose = loose::rows(samples, chosen, name == KEPT);
     let views = material.features.iter().zip(&material.stitches);
-    let views: Vec<View> = views
-        .map(|(raw, stitches)| View::of(raw, stitches, chosen, args.components))
-        .collect::<anyhow::Result<_>>()?;
+    let view = |(raw, stitches): (&Vec<Vec<f32>>, &Vec<Stitch>)| match args.recipe {
+        Recipe::Ridge => View::weighted(raw, &row_weights(args, &pool, &loose), args.components),
+        _ => View::of(raw, stitches, chosen, args.components),
+    };
+    let views: Vec<View> = views.map(view).collect::<anyhow::Result<_>>()?;
     let (device, n_lights) = (Device::flex(), views.len());
     let levels: Vec<usize> = chosen.iter().map(|&i| samples.all[i].level).collect();
     let member = |m: usize| {
@@ -172,7 +179,8 @@ pub fn fit(
         let pool = pool.bootstrap(&mut rng);
         let learnt = if args.recipe == Recipe::Ridge {
             done(args.steps as usize);
-            Learnt { model: ridge_head(args, samples, &view.white, &pool), history: Vec::new() }
+            let loose: Vec<_> = (0..loose.len()).map(|_| loose[rng.random_range(0..loose.len())]).collect();
+            Learnt { model: ridge_head(args, samples, view, (&pool, &loose)), history: Vec::new() }
         } else {
             let lesson = Lesson { features: &view.white, stitches: &view.stitches, pool };
             head::train(&lesson, &plan(args, made, name, m as u64), done)?
@@ -201,6 +209,8 @@ pub fn fit(
 /// What members of one light learn from: features whitened by some samples, empty for the others.
 struct View {
     whitener: Whitener,
+    /// How wide each component was, as a share of the widest; where they do not matter, all are 1.
+    widths: Vec<f64>,
     white: Vec<Vec<f32>>,
     stitches: Vec<Stitch>,
 }
@@ -219,23 +229,54 @@ impl View {
         let known = |s: &&Stitch| !white[s.upper].is_empty() && !white[s.lower].is_empty();
         let whitened = |s: &Stitch| Stitch { features: whitener.apply(&s.features), ..s.clone() };
         let stitches = stitches.iter().filter(known).map(whitened).collect();
-        Ok(Self { whitener, white, stitches })
+        Ok(Self { widths: vec![1.0; whitener.n_components()], whitener, white, stitches })
+    }
+
+    /// Whitened as pictures weigh.
+    fn weighted(
+        raw: &[Vec<f32>],
+        weights: &BTreeMap<usize, f64>,
+        n_components: usize,
+    ) -> anyhow::Result<Self> {
+        let rows: Vec<Vec<f32>> = weights.keys().map(|&i| raw[i].clone()).collect();
+        let each: Vec<f64> = weights.values().copied().collect();
+        let (whitener, widths) = Whitener::fit_weighted(&rows, &each, n_components)?;
+        let mut white = vec![Vec::new(); raw.len()];
+        weights.keys().for_each(|&i| white[i] = whitener.apply(&raw[i]));
+        Ok(Self { whitener, widths, white, stitches: Vec::new() })
     }
 }
 
-/// The consensus ranks, 1 the most developed, as shares from 0 to 1 that rise with development. A picture
-/// weighs 1/√(size of its cluster), so that a large cluster counts for more than a small one, but not by its size.
-fn ridge_head(args: &TrainArgs, samples: &Samples, white: &[Vec<f32>], pool: &Pool) -> Head {
-    let top = (samples.rank_of.len() as f64 - 1.0).max(1.0);
-    let (mut rows, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+/// What each picture weighs in a ridge. One of a cluster weighs 1/√(size of its cluster), so that a large cluster counts for more than a
+/// small one, but not by its size. Pictures in no cluster weigh alike, and all together `--labels-weight` times as much as the clusters.
+fn row_weights(args: &TrainArgs, pool: &Pool, loose: &[(usize, f64)]) -> BTreeMap<usize, f64> {
+    let mut weights = BTreeMap::new();
     for cluster in pool.clusters() {
-        for &i in cluster {
-            rows.push(white[i].as_slice());
-            targets.push(1.0 - (samples.rank_of[&samples.all[i].cluster] - 1.0) / top);
-            weights.push(1.0 / (cluster.len() as f64).sqrt());
-        }
+        cluster.iter().for_each(|&i| *weights.entry(i).or_default() += 1.0 / (cluster.len() as f64).sqrt());
     }
-    let (w, b) = ridge(&rows, &targets, &weights, args.weight_decay);
+    let each = args.labels_weight * weights.values().sum::<f64>() / loose.len().max(1) as f64;
+    loose.iter().for_each(|&(i, _)| *weights.entry(i).or_default() += each);
+    weights
+}
+
+/// The places of clusters, and of pictures in no cluster, on components of which the narrow ones are pulled harder: by the widest's width
+/// over their own, half way between a ridge on plain features and one on whitened ones.
+fn ridge_head(
+    args: &TrainArgs,
+    samples: &Samples,
+    view: &View,
+    (pool, loose): (&Pool, &[(usize, f64)]),
+) -> Head {
+    let place_of_loose: BTreeMap<usize, f64> = loose.iter().copied().collect();
+    let place = |i: &usize| {
+        place_of_loose.get(i).copied().unwrap_or_else(|| samples.place_of(samples.all[*i].cluster))
+    };
+    let weights = row_weights(args, pool, loose);
+    let rows: Vec<&[f32]> = weights.keys().map(|&i| view.white[i].as_slice()).collect();
+    let targets: Vec<f64> = weights.keys().map(place).collect();
+    let weights: Vec<f64> = weights.into_values().collect();
+    let penalties: Vec<f64> = view.widths.iter().map(|width| args.weight_decay / width).collect();
+    let (w, b) = ridge(&rows, &targets, &weights, &penalties);
     Head::of(&w, b, &Device::flex())
 }
 

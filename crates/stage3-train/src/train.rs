@@ -40,7 +40,8 @@ pub struct Outcome {
 pub fn run(args: &TrainArgs) -> anyhow::Result<Ledger> {
     args.check()?;
     let mut ledger = Ledger::of("tiles", 0);
-    let samples = read(&args.tiles, &args.clusters, &args.pog, args.seed, &mut ledger)?;
+    let samples =
+        read(&args.tiles, &args.clusters, &args.pog, args.labels.as_deref(), args.seed, &mut ledger)?;
     let made = args.made()?;
     let outcome = match args.train {
         Part::Head => heads(args, &samples, &made)?,
@@ -88,7 +89,7 @@ fn heads(args: &TrainArgs, samples: &Samples, made: &Made) -> anyhow::Result<Out
     };
     let (mut blocks, mut interval, mut limit, mut courses) = (None, None, None, Vec::new());
     if let Some((kept, held)) = &split
-        && let Some(mut fitted) = fit(task, kept, ("kept", made), &done)?
+        && let Some(mut fitted) = fit(task, kept, (study::KEPT, made), &done)?
     {
         courses.append(&mut fitted.courses);
         let scores = fitted.means(&material, held);

@@ -1,7 +1,7 @@
 //! The binary on small made granules: training, resuming, scoring, and its failures.
 #![allow(clippy::unwrap_used)]
 
-use contract::{Cluster, Made, Metric, PogRow, Score, Tile, TileId, TileWriter, TilesMeta};
+use contract::{Cluster, Label, Made, Metric, PogRow, Score, Tile, TileId, TileWriter, TilesMeta};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -306,6 +306,50 @@ fn the_whole_network_can_be_trained_and_scores() {
     assert!(scores.iter().all(|s| (0.0..=1.0).contains(s)));
     let (low, high) = scores.iter().fold((1.0_f64, 0.0_f64), |(a, b), &s| (a.min(s), b.max(s)));
     assert!(high > low, "all scores are {low}");
+}
+
+#[test]
+fn labels_of_tiles_in_no_cluster_pull_them_to_the_place_of_their_classes() {
+    let scene = Scene::make();
+    let file = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let ranked: Vec<Cluster> = contract::read::<Cluster>(&scene.path("clusters.parquet"))
+        .unwrap()
+        .into_iter()
+        .filter(|row| row.cluster < 3)
+        .map(|row| Cluster { class: ["empty", "empty", "town"][row.cluster as usize].into(), ..row })
+        .collect();
+    contract::write(&scene.path("clusters.parquet"), &ranked, &Made::by("test")).unwrap();
+    let loose = (0..N * N).map(|i| TileId { row: i / N, col: i % N }).filter(|t| cluster(t.row, t.col) == 3);
+    let label = |tile| Label {
+        granule: "made".parse().unwrap(),
+        tile,
+        class: "empty".into(),
+        probability: Some(1.0),
+        sd: None,
+        n_answers: 1,
+        n_missing: 0,
+        judge: "test".into(),
+        prompt_hash: String::new(),
+        missing: None,
+    };
+    let labels: Vec<Label> = loose.map(label).collect();
+    contract::write(&scene.path("labels.parquet"), &labels, &Made::by("test")).unwrap();
+    let ridge = ["--recipe", "ridge", "--features", "colour", "--folds", "0"];
+    succeeds(&scene.train_args("without.safetensors", &ridge));
+    let given = file("labels.parquet");
+    succeeds(&scene.train_args("with.safetensors", &[&ridge[..], &["--labels", &given]].concat()));
+    let brightest = |model: &str| {
+        let rows = score(&scene, model, "scores.parquet");
+        let of = rows.iter().filter(|r| cluster(r.tile.row, r.tile.col) == 3).filter_map(|r| r.score);
+        of.sum::<f64>() / labels.len() as f64
+    };
+    // The bright tiles of no cluster look like more than a town, and are labelled as empty.
+    let (without, with) = (brightest("without.safetensors"), brightest("with.safetensors"));
+    assert!(without > 0.8 && with < without - 0.1, "{without} {with}");
+
+    let output = run(&scene.train_args("other.safetensors", &["--labels", &given]));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("--labels joins --recipe ridge only"), "{text}");
 }
 
 #[test]
