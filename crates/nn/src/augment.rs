@@ -11,15 +11,19 @@ pub struct Augment {
     pub turns: bool,
     /// Brightness, contrast, saturation and each colour's gain are drawn up to this share above or below 1.
     pub jitter_share: f64,
+    /// Whether each colour has a gain of its own, which grey pictures would lose their grey by.
+    pub tints: bool,
     /// The chance of a blur of about one pixel.
     pub blur_chance: f64,
 }
 
 impl Augment {
     /// Nothing is varied.
-    pub const NONE: Self = Self { least_crop_share: 1.0, turns: false, jitter_share: 0.0, blur_chance: 0.0 };
+    pub const NONE: Self =
+        Self { least_crop_share: 1.0, turns: false, jitter_share: 0.0, tints: true, blur_chance: 0.0 };
     /// For learning without labels, and for classes.
-    pub const FULL: Self = Self { least_crop_share: 0.4, turns: true, jitter_share: 0.3, blur_chance: 0.3 };
+    pub const FULL: Self =
+        Self { least_crop_share: 0.4, turns: true, jitter_share: 0.3, tints: true, blur_chance: 0.3 };
 }
 
 /// A varied picture as the input of a backbone, as [`to_input`]. `[channel, row, col]`
@@ -36,14 +40,22 @@ pub fn augmented(
     if *augment == Augment::NONE {
         return to_input(picture, px, normalise);
     }
+    to_input(&varied(picture, augment, rng)?, px, normalise)
+}
+
+/// A varied picture, a square as large as what was cropped.
+///
+/// # Errors
+/// If the picture is empty.
+pub fn varied(picture: &Rgb, augment: &Augment, rng: &mut impl Rng) -> Result<Rgb> {
     let view = View::draw(picture.dims(), augment, rng);
     let mut planes = view.pixels(picture);
-    jitter(&mut planes, augment.jitter_share, rng);
+    jitter(&mut planes, augment, rng);
     if rng.random::<f64>() < augment.blur_chance {
         planes.iter_mut().for_each(|plane| *plane = blurred(plane, view.side));
     }
     let bytes: Vec<u8> = planes.iter().flatten().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
-    to_input(&Rgb::from_bands(&bytes, view.side)?, px, normalise)
+    Rgb::from_bands(&bytes, view.side)
 }
 
 /// A square part of a picture, and how it is turned.
@@ -90,11 +102,12 @@ impl View {
 }
 
 /// Contrast about the mean grey, then saturation about each pixel's grey, then each colour's gain with the brightness.
-fn jitter(planes: &mut [Vec<f32>; 3], share: f64, rng: &mut impl Rng) {
-    let mut factor = || (1.0 + share * (2.0 * rng.random::<f64>() - 1.0)) as f32;
+fn jitter(planes: &mut [Vec<f32>; 3], augment: &Augment, rng: &mut impl Rng) {
+    let mut factor = || (1.0 + augment.jitter_share * (2.0 * rng.random::<f64>() - 1.0)) as f32;
     let (brightness, contrast, saturation) = (factor(), factor(), factor());
-    // colours drift apart less than light changes
-    let gains: [f32; 3] = std::array::from_fn(|_| brightness * (1.0 + (factor() - 1.0) / 3.0));
+    // Colours drift apart less than light changes.
+    let drift = if augment.tints { 1.0 / 3.0 } else { 0.0 };
+    let gains: [f32; 3] = std::array::from_fn(|_| brightness * (1.0 + (factor() - 1.0) * drift));
     let n = planes[0].len().max(1) as f32;
     let mean = planes.iter().flatten().sum::<f32>() / (3.0 * n);
     for i in 0..planes[0].len() {
@@ -168,6 +181,18 @@ mod tests {
             assert_eq!(draw(one, 9), draw(one, 9));
         }
         assert_ne!(draw(Augment::FULL, 1), draw(Augment::FULL, 2));
+    }
+
+    #[test]
+    fn grey_pictures_stay_grey_where_tints_are_left_out() {
+        let plane: Vec<u8> = (0..32 * 32).map(|i| (i * 37 % 251) as u8).collect();
+        let grey = Rgb::from_bands(&plane.repeat(3), 32).unwrap();
+        let coloured = |tints: bool| {
+            let augment = Augment { tints, ..Augment::FULL };
+            let seen = varied(&grey, &augment, &mut ChaCha8Rng::seed_from_u64(5)).unwrap();
+            seen.interleaved().chunks(3).any(|p| p[0] != p[1] || p[1] != p[2])
+        };
+        assert!(coloured(true) && !coloured(false));
     }
 
     #[test]

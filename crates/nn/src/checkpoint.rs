@@ -25,12 +25,16 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Takes a snapshot.
     ///
+    /// Burn keeps the last step's running means of batch norms beside the module until they are asked for, and a record is
+    /// made without asking; [`Module::valid`] asks.
+    ///
     /// # Errors
     /// [`Error::Unfit`] if burn cannot serialise the state.
     pub fn of<M: Module>(step: u64, run: &str, model: &M, optimiser: &ModuleOptimizer) -> Result<Self> {
         let bad = |e: burn::store::RecordError| {
             Error::Unfit(format!("the state of training cannot be written: {e}"))
         };
+        drop(model.valid());
         let model = model.clone().into_record().into_bytes().map_err(bad)?.to_vec();
         let optimiser = optimiser.into_bytes().map_err(bad)?.to_vec();
         Ok(Self { step, run: run.into(), history: Vec::new(), model, optimiser })

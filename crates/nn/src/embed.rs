@@ -1,4 +1,6 @@
-use crate::{Architecture, DeviceChoice, Normalise, Plan, Result, Rgb, to_input};
+use crate::{Architecture, Backbone, DeviceChoice, Normalise, Plan, Result, Rgb, to_input};
+#[cfg(any(feature = "vulkan", feature = "cuda"))]
+use burn::module::Module;
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -26,13 +28,19 @@ impl Embedder {
         input_px: usize,
         device: DeviceChoice,
     ) -> Result<Self> {
+        Self::of(&architecture.load(weights, &device.device())?, input_px, device)
+    }
+
+    /// A backbone that lies on this device, frozen as it is now.
+    ///
+    /// # Errors
+    /// If the side is no multiple of 32.
+    pub fn of(backbone: &Backbone, input_px: usize, device: DeviceChoice) -> Result<Self> {
         crate::backbone::check_side(input_px)?;
-        let place = device.device();
-        let backbone = architecture.load(weights, &place)?;
         let eye = match device {
             DeviceChoice::Cpu => Eye::Plan(backbone.plan()),
             #[cfg(any(feature = "vulkan", feature = "cuda"))]
-            _ => Eye::Card(Box::new(backbone), place),
+            _ => Eye::Card(Box::new(backbone.valid()), device.device()),
         };
         Ok(Self { eye, input_px, normalise: Normalise::None })
     }
@@ -81,7 +89,7 @@ enum Wanted {
 enum Eye {
     Plan(Plan),
     #[cfg(any(feature = "vulkan", feature = "cuda"))]
-    Card(Box<crate::Backbone>, burn::tensor::Device),
+    Card(Box<Backbone>, burn::tensor::Device),
 }
 
 impl Eye {

@@ -20,7 +20,7 @@ mod weights;
 mod whiten;
 
 pub use adam::Adam;
-pub use augment::{Augment, augmented};
+pub use augment::{Augment, augmented, varied};
 pub use backbone::{Architecture, Backbone, efficientnet::EfficientNetLite0, resnet::ResNet18};
 pub use checkpoint::Checkpoint;
 pub use compute::Plan;

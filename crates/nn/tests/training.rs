@@ -5,7 +5,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use nn::{Adam, ResNet18};
+use nn::{Adam, Checkpoint, ResNet18};
 
 /// Length of the difference of gradients by the length of the gradient: single precision through forty operations of
 /// which Winograd's lose two bits each, and norms of few pixels.
@@ -178,4 +178,36 @@ fn our_adam_gives_the_bits_of_burns() {
     let theirs = trained(AdamWConfig::new().with_weight_decay(0.1).init(), 20).0;
     let off = ours.iter().zip(&theirs).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
     assert!(off < 1e-6, "AdamW: off by {off}");
+}
+
+/// Steps of a network with batch norms.
+fn stepped(
+    (mut net, mut optimiser): (ResNet18, ModuleOptimizer),
+    steps: std::ops::Range<usize>,
+) -> (ResNet18, ModuleOptimizer) {
+    let device = Device::flex().autodiff();
+    for step in steps {
+        let grads = loss(net.features(images(2 + step, [32, 32], &device))).backward();
+        let grads = GradientsParams::from_grads(grads, &net);
+        net = optimiser.step(0.001, net, grads);
+    }
+    (net, optimiser)
+}
+
+#[test]
+fn a_network_that_goes_on_from_a_checkpoint_has_the_same_bits_and_running_statistics() {
+    let device = Device::flex().autodiff();
+    let (one, other) = twins(&device);
+    let optimiser = || Adam::new().init();
+    let (unbroken, _) = stepped((one, optimiser()), 0..5);
+    let (half, half_optimiser) = stepped((other, optimiser()), 0..3);
+    let saved = Checkpoint::of(3, "run", &half, &half_optimiser).unwrap();
+    let (net, restored) = saved.restore(ResNet18::init(&device).train(), optimiser()).unwrap();
+    let (resumed, _) = stepped((net.train(), restored), 3..5);
+    let still = images(2, SIZE, &Device::flex());
+    let of = |net: &ResNet18| {
+        let features = net.valid().features(still.clone());
+        features.into_data().try_to_vec::<f32>().unwrap()
+    };
+    assert!(of(&resumed) == of(&unbroken));
 }

@@ -45,9 +45,6 @@ struct State {
 /// Trains the trunk that `begin` gives. `done` gets a line of figures after each epoch; those of epochs that a checkpoint holds do not
 /// come again.
 ///
-/// Each epoch goes on from a restored snapshot of the one before, in an unbroken run too: a network in training keeps its batch norms'
-/// running means in more places than a checkpoint does, and a run that was broken must not see others.
-///
 /// # Errors
 /// If pictures do not fit, the loss is no number any more, or a checkpoint cannot be written.
 pub fn train(
@@ -61,27 +58,22 @@ pub fn train(
         let none = TensorData::new(vec![-1.0_f32; pictures.len()], [pictures.len()]);
         Ok(State { trunk: begin()?, last: Param::from_tensor(Tensor::from_data(none, &device)) })
     };
-    let run = settings.checkpoint.as_ref().map_or("", |(_, run)| run);
-    let mut saved = settings.checkpoint.as_ref().and_then(|(path, run)| Checkpoint::read(path, run));
+    let saved = settings.checkpoint.as_ref().and_then(|(path, run)| Checkpoint::read(path, run));
     let first = saved.as_ref().map_or(0, |saved| saved.step as usize);
+    let (state, mut trunk_optimiser) = match saved {
+        Some(saved) => saved.restore(fresh()?, optimiser())?,
+        None => (fresh()?, optimiser()),
+    };
+    let mut state = state.train();
     for at in first..settings.epochs {
-        let (state, trunk_optimiser) = match &saved {
-            Some(saved) => saved.restore(fresh()?, optimiser())?,
-            None => (fresh()?, optimiser()),
-        };
-        let (state, trunk_optimiser, line) =
-            one_epoch(state.train(), trunk_optimiser, pictures, settings, at, &device)?;
-        let now = Checkpoint::of(at as u64 + 1, run, &state, &trunk_optimiser)?;
-        if let Some((path, _)) = &settings.checkpoint {
+        let line;
+        (state, trunk_optimiser, line) = one_epoch(state, trunk_optimiser, pictures, settings, at, &device)?;
+        if let Some((path, run)) = &settings.checkpoint {
+            let now = Checkpoint::of(at as u64 + 1, run, &state, &trunk_optimiser)?;
             now.write(path).context("writing the checkpoint")?;
         }
-        saved = Some(now);
         done(at, line)?;
     }
-    let state = match &saved {
-        Some(saved) => saved.restore(fresh()?, optimiser())?.0,
-        None => fresh()?,
-    };
     Ok(state.valid().trunk)
 }
 

@@ -4,14 +4,30 @@ use crate::card::Part;
 use crate::recipe::Recipe;
 use crate::sight::{Features, Normalise, Sight};
 use anyhow::{Context, ensure};
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use contract::Made;
-use nn::{Architecture, DeviceChoice, Tones};
+use nn::{Architecture, Augment, DeviceChoice, Tones};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Folds of clusters for heads, where nothing else is said.
 const FOLDS: usize = 5;
+
+/// The least share of a picture that a crop keeps: a picture's place in the order is that of all its ground.
+const LEAST_CROP_SHARE: f64 = 0.7;
+
+/// How pictures are varied while a whole network learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vary {
+    /// They are seen as they are.
+    None,
+    /// They are flipped and turned by quarters.
+    Turns,
+    /// They are cropped, flipped and turned; their light, contrast and colours change, and some are blurred.
+    Full,
+}
 
 /// What to learn from, and how
 #[derive(ClapArgs, Debug)]
@@ -52,6 +68,9 @@ pub struct TrainArgs {
     /// What is done to the light of a picture before anything looks at it
     #[arg(long, value_enum, default_value = "none")]
     pub normalise: Normalise,
+    /// How pictures are varied while a whole network learns [default: full with --train whole]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub augment: Option<Vary>,
     /// What to train: heads on the frozen backbone, or the whole network
     #[arg(long, value_enum, default_value = "head")]
     pub train: Part,
@@ -123,6 +142,10 @@ impl TrainArgs {
         );
         if self.train == Part::Head {
             ensure!(
+                self.augment.is_none(),
+                "--augment varies pictures for --train whole; heads learn from features of pictures as they are, leave it out"
+            );
+            ensure!(
                 self.members > 1 || self.normalise != Normalise::Both,
                 "--normalise both gives each light to half of the members; give --members 2 or more"
             );
@@ -157,6 +180,16 @@ impl TrainArgs {
     /// Whether pictures are seen in grey.
     pub fn sees_grey(&self) -> bool {
         self.grey || self.recipe == Recipe::DevMeasure
+    }
+
+    /// How pictures are varied while the whole network learns.
+    pub fn augment(&self) -> Augment {
+        let tints = !self.sees_grey();
+        match self.augment.unwrap_or(Vary::Full) {
+            Vary::None => Augment::NONE,
+            Vary::Turns => Augment { turns: true, ..Augment::NONE },
+            Vary::Full => Augment { least_crop_share: LEAST_CROP_SHARE, tints, ..Augment::FULL },
+        }
     }
 
     /// What is seen of pictures.
@@ -197,7 +230,7 @@ impl TrainArgs {
 
     /// The settings that shape the model, by the names of their flags.
     pub fn settings(&self) -> Value {
-        json!({
+        let mut settings = json!({
             "recipe": self.recipe,
             "train": self.train,
             "backbone": self.backbone.to_string(),
@@ -217,6 +250,10 @@ impl TrainArgs {
             "interval-share": self.interval_share,
             "outside-share": self.outside_share,
             "device": self.device.to_string(),
-        })
+        });
+        if self.train == Part::Whole {
+            settings["augment"] = json!(self.augment.unwrap_or(Vary::Full));
+        }
+        settings
     }
 }

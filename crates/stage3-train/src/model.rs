@@ -5,7 +5,7 @@ use crate::head::Head;
 use crate::near::{Near, Ruler};
 use crate::scale::Scale;
 use crate::sight::{Eye, Sight};
-use crate::whole::Net;
+use crate::whole::{self, Net};
 use anyhow::{Context, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -50,7 +50,7 @@ pub struct Model {
 
 enum Kind {
     Heads(Box<Eye>, Vec<Head>),
-    Whole(Sight, Box<Net>),
+    Whole(Sight, Box<whole::Eye>),
 }
 
 impl Model {
@@ -81,7 +81,9 @@ impl Model {
             let mut file = Whole { net: Net::blank(backbone, &device), near: near(backbone.n_features()) };
             load_whole(&mut file, path)?;
             let file = file.valid();
-            (Kind::Whole(card.sight.clone(), Box::new(file.net)), file.near)
+            let px = card.sight.input_px.first().copied().context("the card names no input side")?;
+            let eye = file.net.eye(px, card.sight.normalise.lights()[0], choice)?;
+            (Kind::Whole(card.sight.clone(), Box::new(eye)), file.near)
         } else {
             let weights = backbone_weights(path, card, weights)?;
             let n_features = card.sight.n_features(backbone);
@@ -114,15 +116,12 @@ impl Model {
                 };
                 Ok(eye.look(pictures, scene)?.par_iter().map(of).collect())
             }
-            Kind::Whole(sight, net) => {
-                let px = sight.input_px.first().copied().context("the card names no input side")?;
-                let light = sight.normalise.lights()[0];
-                let of = |picture: &Rgb| {
-                    let seen = sight.prepare(picture, scene, light).sized(px);
-                    let (features, raw) = net.look(&seen, px, light, &self.device)?;
-                    Ok(judged(&features, vec![raw]))
-                };
-                pictures.iter().map(of).collect()
+            Kind::Whole(sight, eye) => {
+                let (px, light) = (sight.input_px[0], sight.normalise.lights()[0]);
+                let seen: Vec<Rgb> =
+                    pictures.par_iter().map(|p| sight.prepare(p, scene, light).sized(px)).collect();
+                let looked = eye.look(&seen)?;
+                Ok(looked.par_iter().map(|(features, raw)| judged(features, vec![*raw])).collect())
             }
         }
     }

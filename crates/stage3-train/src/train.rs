@@ -142,14 +142,17 @@ fn network(args: &TrainArgs, samples: &Samples, made: &Made, ledger: &mut Ledger
     let mut progress = Progress::over("steps", args.steps as usize);
     let px = args.input_px[0];
     let light = sight.normalise.lights()[0];
-    let what = (args.backbone, args.need_weights()?, px, light);
+    let start = whole::Start {
+        architecture: args.backbone,
+        weights: args.need_weights()?,
+        input_px: px,
+        light,
+        augment: args.augment(),
+    };
     let plan = study::plan(args, made, "whole", 0);
-    let trained = whole::train(&pictures, &pool, what, &plan, &device, &mut |n| progress.add(n))?;
+    let trained = whole::train(&pictures, &pool, &start, &plan, &device, &mut |n| progress.add(n))?;
     tell_waiting(&trained, ledger);
-    let looked = pictures
-        .iter()
-        .map(|p| trained.learnt.model.look(p, px, light, &device))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let looked = trained.learnt.model.eye(px, light, args.device)?.look(&pictures)?;
     let (features, raw): (Vec<Vec<f32>>, Vec<f64>) = looked.into_iter().unzip();
     let scale = scale_of(args, samples, &kept, &raw);
     let scores: Vec<f64> = held.iter().map(|&i| scale.of(raw[i])).collect();

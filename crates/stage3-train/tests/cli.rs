@@ -129,6 +129,20 @@ fn succeeds(args: &[String]) -> String {
     text
 }
 
+/// Kills a training as soon as a checkpoint is there.
+fn kill_after(args: &[String], checkpoint: &Path) {
+    let mut child = program().args(args).spawn().unwrap();
+    for _ in 0..6000 {
+        if checkpoint.exists() || child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(checkpoint.exists(), "no checkpoint was written");
+}
+
 fn score(scene: &Scene, model: &str, out: &str) -> Vec<Score> {
     succeeds(&score_args(scene, model, out, &[]));
     contract::read(&scene.path(out)).unwrap()
@@ -270,17 +284,7 @@ fn a_training_that_is_killed_goes_on_to_the_same_bytes() {
     let checkpoints = scene.path("ckpt").to_str().unwrap().to_owned();
     let args =
         scene.train_args("killed.safetensors", &[&settings[..], &["--checkpoints", &checkpoints]].concat());
-    let mut child = program().args(&args).spawn().unwrap();
-    let first = scene.path("ckpt/kept-0.ckpt");
-    for _ in 0..600 {
-        if first.exists() || child.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(first.exists(), "no checkpoint was written");
+    kill_after(&args, &scene.path("ckpt/kept-0.ckpt"));
     assert!(!scene.path("killed.safetensors").exists(), "the model was there before its training ended");
     succeeds(&args);
     let bytes = |name: &str| std::fs::read(scene.path(name)).unwrap();
@@ -291,6 +295,28 @@ fn a_training_that_is_killed_goes_on_to_the_same_bytes() {
     std::fs::write(scene.path("ckpt/all-1.ckpt"), "torn").unwrap();
     succeeds(&args);
     assert_eq!(bytes("killed.safetensors"), bytes("unbroken.safetensors"));
+}
+
+#[test]
+fn a_whole_network_that_is_killed_goes_on_to_the_same_bytes() {
+    let scene = Scene::make();
+    let file = |name: &str| scene.path(name).to_str().unwrap().to_owned();
+    let settings = ["--train", "whole", "--members", "1", "--steps", "26", "--learning-rate", "0.0003"];
+    let training = |name: &str| {
+        let (losses, curves) = (file(&format!("{name}.jsonl")), file(&format!("{name}.png")));
+        let more = ["--losses-out", &losses, "--curves-out", &curves, "--checkpoints", &file(name)];
+        scene.train_args(&format!("{name}.safetensors"), &[&settings[..], &more].concat())
+    };
+    succeeds(&training("unbroken"));
+    let args = training("killed");
+    let checkpoint = scene.path("killed/whole-0.ckpt");
+    kill_after(&args, &checkpoint);
+    assert!(!scene.path("killed.safetensors").exists(), "the model was there before its training ended");
+    succeeds(&args);
+    let bytes = |name: &str, ending: &str| std::fs::read(scene.path(&format!("{name}.{ending}"))).unwrap();
+    for ending in ["safetensors", "json", "jsonl", "png"] {
+        assert!(bytes("killed", ending) == bytes("unbroken", ending), "{ending}");
+    }
 }
 
 #[test]
@@ -306,6 +332,9 @@ fn the_whole_network_can_be_trained_and_scores() {
     assert!(scores.iter().all(|s| (0.0..=1.0).contains(s)));
     let (low, high) = scores.iter().fold((1.0_f64, 0.0_f64), |(a, b), &s| (a.min(s), b.max(s)));
     assert!(high > low, "all scores are {low}");
+    succeeds(&score_args(&scene, "whole.safetensors", "ones.parquet", &["--batch", "1"]));
+    let bytes = |name: &str| std::fs::read(scene.path(name)).unwrap();
+    assert_eq!(bytes("ones.parquet"), bytes("scores.parquet"), "neighbours in a batch matter");
 }
 
 #[test]
