@@ -86,7 +86,7 @@ fn one_epoch(
     device: &Device,
 ) -> anyhow::Result<(State, ModuleOptimizer, Value)> {
     let plan = &settings.plan;
-    let seen = features(&state.valid().trunk, pictures, plan, &Device::flex())?;
+    let seen = features(&state.valid().trunk, pictures, plan)?;
     let (of_row, n_split) = targets(&seen, settings, at)?;
     let last: Vec<usize> =
         crate::network::values(state.last.val().inner()).iter().map(|&c| c.max(0.0) as usize).collect();
@@ -265,9 +265,7 @@ mod tests {
         run(1, Some(checkpoint.clone()));
         let (broken, rest) = run(3, Some(checkpoint));
         assert_eq!(rest, lines[1..]);
-        let of = |trunk: &Backbone| {
-            features(trunk, &pictures[..2], &settings(0, None).plan, &Device::flex()).unwrap()
-        };
+        let of = |trunk: &Backbone| features(trunk, &pictures[..2], &settings(0, None).plan).unwrap();
         assert_eq!(of(&whole), of(&broken));
     }
 

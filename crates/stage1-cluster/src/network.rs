@@ -11,7 +11,7 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use nn::{Augment, Backbone, Normalise, Rgb, augmented, to_input};
+use nn::{Augment, Backbone, DeviceChoice, Embedder, Normalise, Rgb, augmented};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -120,18 +120,8 @@ fn step_both(learner: &mut Learner, loss: Tensor<1>, learning_rate: f64) {
 ///
 /// # Errors
 /// If pictures do not fit.
-pub fn features(
-    trunk: &Backbone,
-    pictures: &[Rgb],
-    plan: &Plan,
-    device: &Device,
-) -> anyhow::Result<Vec<Vec<f32>>> {
-    let side = plan.input_px;
-    let one = |picture: &Rgb| {
-        let data = TensorData::new(to_input(picture, side, plan.normalise)?, [1, 3, side, side]);
-        Ok(values(trunk.features(Tensor::<4>::from_data(data, device)).flatten::<1>(0, 1)))
-    };
-    pictures.par_iter().map(one).collect()
+pub fn features(trunk: &Backbone, pictures: &[Rgb], plan: &Plan) -> nn::Result<Vec<Vec<f32>>> {
+    Embedder::of(trunk, plan.input_px, DeviceChoice::Cpu)?.normalising(plan.normalise).embed(pictures)
 }
 
 /// The numbers of a tensor.
