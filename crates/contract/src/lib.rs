@@ -30,10 +30,13 @@ pub use tables::clusters::Cluster;
 pub use tables::footprints::{Footprint, FootprintWriter};
 pub use tables::labels::Label;
 pub use tables::metrics::Metric;
+pub use tables::outlines::{RingDeg, write_outlines};
 pub use tables::pairs::{Pair, Winner};
 pub use tables::pog::{PogRow, RaterRow};
+pub use tables::regions::Region;
 pub use tables::scenes::Scene;
 pub use tables::scores::Score;
+pub use tables::targeting::Targeting;
 pub use tables::tiles::{Tile, TileReader, TileWriter, TilesMeta, encode_row, pairs as tile_pairs};
 pub use tables::votes::Vote;
 
@@ -54,4 +57,7 @@ pub const TABLES: &[Spec] = &[
     RaterRow::SPEC,
     Score::SPEC,
     Metric::SPEC,
+    Region::SPEC,
+    tables::outlines::SPEC,
+    Targeting::SPEC,
 ];

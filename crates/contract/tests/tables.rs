@@ -37,7 +37,7 @@ fn every_column_name_ends_in_its_unit_and_is_unique() {
         }
     }
     let tables: BTreeSet<_> = TABLES.iter().map(|s| s.name).collect();
-    assert_eq!(tables.len(), 12);
+    assert_eq!(tables.len(), 15);
     assert!(n_columns > 60);
     assert!(RASTERS.iter().all(|r| CRATES.contains(&r.made_by)));
 }
@@ -157,6 +157,36 @@ fn rows_of_every_table_read_back_as_themselves() {
             unit: "1".into(),
             n: 4,
             note: Some("n too small, not reported".into()),
+        }],
+    );
+}
+
+#[test]
+fn zones_and_targeting_read_back_as_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = Region {
+        zone: "510104".into(),
+        name: "锦江区".into(),
+        part_of: Some("成都市".into()),
+        lon_deg: 104.1,
+        score: Some(0.9),
+        rank: Some(1),
+        rank_low: Some(1),
+        rank_high: Some(4),
+        targeted: true,
+        ..Region::default()
+    };
+    let empty = Region { zone: "x".into(), skipped: Some("less than half".into()), ..Region::default() };
+    reads_back(dir.path(), vec![full, empty]);
+    reads_back(
+        dir.path(),
+        vec![Targeting {
+            rule: "score".into(),
+            truth: "official".into(),
+            n_chosen: 9,
+            n_zones: 90,
+            exclusion: 0.25,
+            inclusion: 0.25,
         }],
     );
 }

@@ -44,6 +44,17 @@ pub enum Error {
         /// What the header claims.
         found_bytes: u64,
     },
+    /// A file of polygons is absent, of another kind, or holds none.
+    #[error(
+        "{}: want polygons in a GeoJSON file, GeoPackage or FlatGeobuf, found {found}; convert it with ogr2ogr",
+        path.display()
+    )]
+    Shapes {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// What the operating system or GDAL said.
+        found: String,
+    },
     /// A window or band that lies outside the raster was asked for.
     #[error("{}: want {wanted}, found {found}; check the grid that the window comes from", path.display())]
     Outside {

@@ -5,6 +5,7 @@
 //! holds the bands of one output, in memory or in a hidden file beside it, and writes them as a COG, the same bytes for any number of threads.
 //!
 //! Height comes before width, row before column, `x` is east or longitude and `y` is north or latitude, whatever the authority's axis order.
+//! [`read_shapes`] reads polygons of GeoJSON, GeoPackage and FlatGeobuf.
 //! Nothing here resamples: two grids combine only where they agree to a whole pixel.
 //!
 //! Left out: rotated or south-up rasters, files without a coordinate system, complex and 64-bit integer pixels, sidecar files
@@ -19,6 +20,7 @@ mod grid;
 mod halve;
 mod lost_writes;
 mod pixel;
+mod shapes;
 mod source;
 mod window;
 
@@ -27,6 +29,7 @@ pub use crs::{Crs, bounds_deg, transform_points};
 pub use error::{Error, Result};
 pub use grid::{Affine, Bounds, Grid};
 pub use pixel::{Dtype, Pixel};
+pub use shapes::{Ring, Shape, read_shapes};
 pub use source::{MAX_WINDOW_BYTES, Source};
 pub use window::Window;
 

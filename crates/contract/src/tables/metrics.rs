@@ -27,7 +27,7 @@ impl Record for Metric {
         name: "metrics",
         version: 1,
         made_by: "viirs-corr",
-        about: "one number of a report; also made by stage1-cluster, stage3-train and vlm-label",
+        about: "one number of a report; also made by stage1-cluster, stage3-train, vlm-label and region-report",
         columns: &[
             Column::plain("name", Kind::Text, "what it is"),
             Column::plain("of", Kind::Text, "what it is of"),

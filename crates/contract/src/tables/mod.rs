@@ -5,10 +5,13 @@ pub mod clusters;
 pub mod footprints;
 pub mod labels;
 pub mod metrics;
+pub mod outlines;
 pub mod pairs;
 pub mod pog;
+pub mod regions;
 pub mod scenes;
 pub mod scores;
+pub mod targeting;
 pub mod tiles;
 pub mod votes;
 

@@ -1,0 +1,236 @@
+//! Rasters as pictures for the page: warped to the Web Mercator plane in which browsers draw maps, coloured, as PNG.
+//!
+//! Each pixel of a picture takes the raster's pixel under its centre: tiles keep their edges, and no value is made up. A picture is at
+//! most [`MAX_SIDE_PX`] a side, so that a page stays small; the rasters themselves hold all there is.
+
+use std::f64::consts::PI;
+use std::path::Path;
+
+use anyhow::Context as _;
+use figure::{Rgb, Scale};
+use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
+use raster::{Bounds, Crs, Grid, Source, transform_points};
+use rayon::prelude::*;
+
+/// Longest side of a picture.
+const MAX_SIDE_PX: f64 = 1600.0;
+/// Rows that are transformed at a time.
+const ROWS: usize = 32;
+/// Share of the pixels that the brightest colours leave out at either end of an image or a light.
+const STRETCH_SHARE: f64 = 0.005;
+
+/// A picture on the globe.
+pub struct Layer {
+    /// What it shows: `score`, `sd`, `night_light`, `imagery`.
+    pub id: &'static str,
+    /// The PNG file.
+    pub png: Vec<u8>,
+    /// West, south, east and north in degrees.
+    pub bounds_deg: [f64; 4],
+    /// Values of the first and the last colour.
+    pub range: [f64; 2],
+}
+
+/// The plane of a picture: rows from north, columns from west.
+#[derive(Clone, Copy)]
+struct Plane {
+    bounds: Bounds,
+    height: usize,
+    width: usize,
+}
+
+fn mercator_y(lat_deg: f64) -> f64 {
+    (PI / 4.0 + lat_deg.to_radians() / 2.0).tan().ln()
+}
+
+fn lat_deg(mercator_y: f64) -> f64 {
+    (2.0 * mercator_y.exp().atan() - PI / 2.0).to_degrees()
+}
+
+impl Plane {
+    fn of(bounds: Bounds) -> Self {
+        let across = (bounds.east - bounds.west).to_radians();
+        let down = mercator_y(bounds.north) - mercator_y(bounds.south);
+        let scale = MAX_SIDE_PX / across.max(down);
+        let px = |length: f64| (length * scale).round().max(1.0) as usize;
+        Self { bounds, height: px(down), width: px(across) }
+    }
+
+    /// Longitudes and latitudes of the centres of some rows.
+    fn centres(&self, rows: std::ops::Range<usize>) -> (Vec<f64>, Vec<f64>) {
+        let (top, bottom) = (mercator_y(self.bounds.north), mercator_y(self.bounds.south));
+        let lat = |row: usize| lat_deg(top + (row as f64 + 0.5) / self.height as f64 * (bottom - top));
+        let lon = |col: usize| {
+            self.bounds.west + (col as f64 + 0.5) / self.width as f64 * (self.bounds.east - self.bounds.west)
+        };
+        rows.flat_map(|row| (0..self.width).map(move |col| (lon(col), lat(row)))).unzip()
+    }
+
+    /// The pixel of a grid under each pixel of the plane, if there is one.
+    fn places(&self, grid: &Grid) -> anyhow::Result<Vec<Option<usize>>> {
+        let wgs84 = Crs::wgs84()?;
+        let starts: Vec<usize> = (0..self.height).step_by(ROWS).collect();
+        let part = |start: &usize| -> anyhow::Result<Vec<Option<usize>>> {
+            let (mut x, mut y) = self.centres(*start..(start + ROWS).min(self.height));
+            if !grid.crs.same_as(&wgs84) {
+                transform_points(&wgs84, &grid.crs, &mut x, &mut y)?;
+            }
+            let place = |(x, y): (&f64, &f64)| {
+                let (row, col) = grid.transform.to_pixel(*x, *y);
+                let inside = row >= 0.0 && col >= 0.0 && row < grid.height as f64 && col < grid.width as f64;
+                inside.then(|| row as usize * grid.width + col as usize)
+            };
+            Ok(x.iter().zip(&y).map(place).collect())
+        };
+        let parts: Vec<_> = starts.par_iter().map(part).collect::<anyhow::Result<_>>()?;
+        Ok(parts.concat())
+    }
+
+    fn layer(&self, id: &'static str, pixels: &[[u8; 4]], range: [f64; 2]) -> anyhow::Result<Layer> {
+        let mut png = Vec::new();
+        let (width, height) = (self.width as u32, self.height as u32);
+        PngEncoder::new(&mut png)
+            .write_image(pixels.as_flattened(), width, height, ExtendedColorType::Rgba8)
+            .with_context(|| format!("drawing the layer {id}"))?;
+        let b = self.bounds;
+        Ok(Layer { id, png, bounds_deg: [b.west, b.south, b.east, b.north], range })
+    }
+}
+
+/// A band as a picture: `None` as the range takes it from the pixels, from 0 to nearly the highest.
+fn painted(
+    (path, band): (&Path, usize),
+    id: &'static str,
+    bounds: Bounds,
+    scale: Scale,
+    range: Option<[f64; 2]>,
+    shape: fn(f64) -> f64,
+) -> anyhow::Result<Layer> {
+    let source = Source::open(path)?;
+    let plane = Plane::of(bounds);
+    let values = warped(&source, band, &plane)?;
+    let range = range.unwrap_or_else(|| [0.0, stretch(&values).1.max(f64::MIN_POSITIVE)]);
+    let table = scale.table(256);
+    let [low, high] = range.map(shape);
+    let colour = |value: &f32| {
+        let share = (shape(f64::from(*value)) - low) / (high - low);
+        if share.is_nan() {
+            return [0, 0, 0, 0];
+        }
+        let Rgb(r, g, b) = table[(share.clamp(0.0, 1.0) * 255.0).round() as usize];
+        [r, g, b, 255]
+    };
+    plane.layer(id, &values.iter().map(colour).collect::<Vec<_>>(), range)
+}
+
+/// Values of a band under the plane's pixels, not a number where there is none.
+fn warped(source: &Source, band: usize, plane: &Plane) -> anyhow::Result<Vec<f32>> {
+    let pixels = source.read_band::<f32>(band)?;
+    let nodata = source.nodata().map(|value| value as f32);
+    let value = |place: Option<usize>| {
+        let value = place.map_or(f32::NAN, |place| pixels[place]);
+        if Some(value) == nodata { f32::NAN } else { value }
+    };
+    Ok(plane.places(source.grid())?.into_iter().map(value).collect())
+}
+
+/// The values between which nearly all others lie.
+fn stretch(values: &[f32]) -> (f64, f64) {
+    let mut known: Vec<f32> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    if known.is_empty() {
+        return (0.0, 1.0);
+    }
+    known.sort_by(f32::total_cmp);
+    let last = (known.len() - 1) as f64;
+    let at = |share: f64| f64::from(known[(share * last).round() as usize]);
+    (at(STRETCH_SHARE), at(1.0 - STRETCH_SHARE))
+}
+
+/// The layers of score and, if there is one, standard deviation, over the whole map.
+///
+/// # Errors
+/// For a map that cannot be read.
+pub fn map_layers(heatmap: &Path, bands: (usize, Option<usize>)) -> anyhow::Result<Vec<Layer>> {
+    let bounds = raster::bounds_deg(Source::open(heatmap)?.grid())?;
+    let same = |value: f64| value;
+    let mut layers =
+        vec![painted((heatmap, bands.0), "score", bounds, Scale::Score, Some([0.0, 1.0]), same)?];
+    if let Some(band) = bands.1 {
+        layers.push(painted((heatmap, band), "sd", bounds, Scale::Doubt, None, same)?);
+    }
+    Ok(layers)
+}
+
+/// The layer of night light over the map, its colours by log(1 + radiance).
+///
+/// # Errors
+/// For rasters that cannot be read.
+pub fn light_layer(heatmap: &Path, lights: &Path) -> anyhow::Result<Layer> {
+    let bounds = raster::bounds_deg(Source::open(heatmap)?.grid())?;
+    let log = |radiance: f64| radiance.max(0.0).ln_1p();
+    painted((lights, 1), "night_light", bounds, Scale::Light, None, log)
+}
+
+/// The layer of a scene in natural colours: its bands named red, green and blue, or B04, B03 and B02, or the first three.
+///
+/// # Errors
+/// For a scene that cannot be read or has fewer than three bands.
+pub fn image_layer(path: &Path) -> anyhow::Result<Layer> {
+    let source = Source::open(path)?;
+    let names: Vec<String> = source.band_names().iter().map(|name| name.to_lowercase()).collect();
+    let bands = [["red", "b04"], ["green", "b03"], ["blue", "b02"]]
+        .map(|wanted| names.iter().position(|name| wanted.contains(&name.as_str())).map(|place| place + 1));
+    let bands =
+        if bands.iter().all(Option::is_some) { bands.map(Option::unwrap_or_default) } else { [1, 2, 3] };
+    anyhow::ensure!(
+        source.n_bands() >= 3,
+        "{}: want a scene of at least three bands, found {}",
+        path.display(),
+        source.n_bands()
+    );
+    let plane = Plane::of(raster::bounds_deg(source.grid())?);
+    let [red, green, blue] = bands.map(|band| channel(&source, band, &plane));
+    let (red, green, blue) = (red?, green?, blue?);
+    let pixel = |i: usize| match (red[i], green[i], blue[i]) {
+        (Some(r), Some(g), Some(b)) => [r, g, b, 255],
+        _ => [0, 0, 0, 0],
+    };
+    plane.layer("imagery", &(0..red.len()).map(pixel).collect::<Vec<_>>(), [0.0, 1.0])
+}
+
+/// A band as bytes, stretched over nearly all its values.
+fn channel(source: &Source, band: usize, plane: &Plane) -> anyhow::Result<Vec<Option<u8>>> {
+    let values = warped(source, band, plane)?;
+    let (low, high) = stretch(&values);
+    let span = (high - low).max(f64::MIN_POSITIVE);
+    let byte = |value: &f32| {
+        let share = (f64::from(*value) - low) / span;
+        (!share.is_nan()).then(|| (share.clamp(0.0, 1.0) * 255.0).round() as u8)
+    };
+    Ok(values.iter().map(byte).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use raster::Affine;
+
+    #[test]
+    fn mercator_is_undone() {
+        for lat in [-60.0, 0.0, 30.5, 84.0] {
+            assert!((lat_deg(mercator_y(lat)) - lat).abs() < 1e-10);
+        }
+    }
+
+    #[test]
+    fn a_plane_over_a_grid_in_degrees_finds_the_pixel_under_each_centre() {
+        let transform = Affine { west: 100.0, north: 31.0, pixel_width: 0.5, pixel_height: 0.5 };
+        let grid = Grid { height: 2, width: 4, transform, crs: Crs::wgs84().unwrap() };
+        let plane = Plane { bounds: grid.bounds(), height: 4, width: 8 };
+        let places = plane.places(&grid).unwrap();
+        let row = |row: usize| places[row * 8..(row + 1) * 8].iter().map(|p| p.unwrap()).collect::<Vec<_>>();
+        assert_eq!(row(0), [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(row(3), [4, 4, 5, 5, 6, 6, 7, 7]);
+    }
+}

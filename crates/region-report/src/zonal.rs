@@ -1,0 +1,299 @@
+//! Sums of a raster over zones, each pixel weighted by the share of it that a zone covers.
+//!
+//! The raster is read once, in strips of whole blocks that threads share; sums of a strip are added in the order of strips, so that the
+//! result is the same for any number of threads. Zones may overlap. In a raster in degrees a row's weight is the cosine of its latitude,
+//! so that a mean is one over the ground, unless the caller wants all pixels to count alike.
+//!
+//! Left out: resampling; a zone smaller than a pixel takes the value of the pixels it touches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use raster::{Dtype, Grid, Pixel, Source};
+use rayon::prelude::*;
+
+use crate::coverage::Span;
+
+/// Rows that one thread reads at a time, in blocks: at least one, as many as hold this many pixels.
+const STRIP_PX: usize = 1 << 22;
+/// Independent sums that a processor keeps at a time.
+const LANES: usize = 8;
+
+/// Weighted sums of the pixels of a zone, or of the part of one that lies in a block of ground.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// Weight with or without a value, in pixels.
+    pub all: f64,
+    /// Weight with a value, in pixels.
+    pub weight: f64,
+    /// Sum of weight times value.
+    pub sum: f64,
+    /// Sum of weight times squared value.
+    pub squares: f64,
+    /// Sum of weight times value times its logarithm, over positive values.
+    pub entropy: f64,
+    /// Weight above the upper cut.
+    pub above: f64,
+    /// Weight below the lower cut.
+    pub below: f64,
+}
+
+impl Sums {
+    /// Adds the sums of other ground.
+    pub fn add(&mut self, other: &Sums) {
+        self.all += other.all;
+        self.weight += other.weight;
+        self.sum += other.sum;
+        self.squares += other.squares;
+        self.entropy += other.entropy;
+        self.above += other.above;
+        self.below += other.below;
+    }
+
+    /// The weighted mean; none where nothing has a value.
+    pub fn mean(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.sum / self.weight)
+    }
+
+    /// The weighted standard deviation.
+    pub fn sd(&self) -> Option<f64> {
+        let mean = self.mean()?;
+        Some((self.squares / self.weight - mean * mean).max(0.0).sqrt())
+    }
+}
+
+/// What to add up besides means.
+#[derive(Clone, Copy, Debug)]
+pub enum Detail {
+    /// Weights, sums and squares.
+    Means,
+    /// Also entropy and the weight above and below cuts.
+    Cuts {
+        /// Values below it count as low.
+        lower: f64,
+        /// Values above it count as high.
+        upper: f64,
+    },
+}
+
+/// Side of the blocks of ground, in rows and columns of pixels; one block for all where none is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// Rows of pixels.
+    pub height: u32,
+    /// Columns of pixels.
+    pub width: u32,
+}
+
+impl Blocks {
+    /// One block for everything.
+    pub const ONE: Blocks = Blocks { height: u32::MAX, width: u32::MAX };
+}
+
+/// The sums of a zone by block, `(block row, block column)` from the north-west.
+pub type ByBlock = BTreeMap<(u32, u32), Sums>;
+
+/// Adds up a band over zones, given as spans of pixels of the raster; `by_area` weighs the rows of a raster in degrees by their length.
+///
+/// # Errors
+/// For a raster that cannot be read.
+pub fn sums(
+    path: &Path,
+    band: usize,
+    zones: &[Vec<Span>],
+    blocks: Blocks,
+    detail: Detail,
+    by_area: bool,
+) -> anyhow::Result<Vec<ByBlock>> {
+    let source = Source::open(path)?;
+    let kinds = Kinds { nodata: source.nodata(), detail, blocks, by_area };
+    if source.dtype().fits(Dtype::F32) && source.dtype() != Dtype::F64 {
+        typed::<f32>(path, &source, band, zones, kinds)
+    } else {
+        typed::<f64>(path, &source, band, zones, kinds)
+    }
+}
+
+/// Row weights: the cosine of the latitude for degrees, if wanted; 1 elsewhere.
+fn row_weights(grid: &Grid, by_area: bool) -> Vec<f64> {
+    let geographic = by_area && grid.crs.is_geographic();
+    let weight = |row: usize| {
+        let (_, y) = grid.transform.to_world(row as f64 + 0.5, 0.0);
+        if geographic { y.to_radians().cos().max(0.0) } else { 1.0 }
+    };
+    (0..grid.height).map(weight).collect()
+}
+
+fn typed<T: Pixel + Into<f64> + PartialEq>(
+    path: &Path,
+    source: &Source,
+    band: usize,
+    zones: &[Vec<Span>],
+    kinds: Kinds,
+) -> anyhow::Result<Vec<ByBlock>> {
+    let grid = source.grid();
+    let weights = row_weights(grid, kinds.by_area);
+    let strips = strips(zones, grid, source.block_shape()?.0);
+    let parts = strips
+        .par_iter()
+        .map_init(
+            || Source::open(path),
+            |own, strip| {
+                let own = own.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
+                let (col, width) = (strip.col as usize, (strip.end - strip.col) as usize);
+                let pixels = own.read_window::<T>(band, strip.row, col, strip.height, width)?;
+                Ok(strip_sums(&pixels, strip, zones, &weights, kinds))
+            },
+        )
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut all = vec![ByBlock::new(); zones.len()];
+    for (zone, block, sums) in parts.into_iter().flatten() {
+        all[zone].entry(block).or_default().add(&sums);
+    }
+    Ok(all)
+}
+
+/// Rows that are read together, and the columns that any zone needs there.
+struct Strip {
+    row: usize,
+    height: usize,
+    col: u32,
+    end: u32,
+}
+
+/// Strips of whole blocks that cover all zones.
+fn strips(zones: &[Vec<Span>], grid: &Grid, block_rows: usize) -> Vec<Strip> {
+    let block_rows = block_rows.max(1);
+    let rows = (STRIP_PX / grid.width.max(1) / block_rows).max(1) * block_rows;
+    let mut strips: Vec<Strip> = (0..grid.height)
+        .step_by(rows)
+        .map(|row| Strip { row, height: rows.min(grid.height - row), col: u32::MAX, end: 0 })
+        .collect();
+    for span in zones.iter().flatten() {
+        let strip = &mut strips[span.row as usize / rows];
+        strip.col = strip.col.min(span.col);
+        strip.end = strip.end.max(span.end);
+    }
+    strips.retain(|strip| strip.col < strip.end);
+    strips
+}
+
+#[derive(Clone, Copy)]
+struct Kinds {
+    nodata: Option<f64>,
+    detail: Detail,
+    blocks: Blocks,
+    by_area: bool,
+}
+
+fn strip_sums<T: Pixel + Into<f64> + PartialEq>(
+    pixels: &[T],
+    strip: &Strip,
+    zones: &[Vec<Span>],
+    weights: &[f64],
+    kinds: Kinds,
+) -> Vec<(usize, (u32, u32), Sums)> {
+    let mut found = Vec::new();
+    let width = (strip.end - strip.col) as usize;
+    let rows = strip.row as u32..(strip.row + strip.height) as u32;
+    for (zone, spans) in zones.iter().enumerate() {
+        let first = spans.partition_point(|span| span.row < rows.start);
+        let mut by_block = ByBlock::new();
+        for span in spans[first..].iter().take_while(|span| span.row < rows.end) {
+            let line = &pixels[(span.row - rows.start) as usize * width..][..width];
+            let weight = weights[span.row as usize] * span.share;
+            let mut col = span.col;
+            while col < span.end {
+                let block = (span.row / kinds.blocks.height, col / kinds.blocks.width);
+                let end = span.end.min((block.1 + 1).saturating_mul(kinds.blocks.width));
+                let run = &line[(col - strip.col) as usize..(end - strip.col) as usize];
+                by_block.entry(block).or_default().add(&run_sums(run, weight, kinds));
+                col = end;
+            }
+        }
+        found.extend(by_block.into_iter().map(|(block, sums)| (zone, block, sums)));
+    }
+    found
+}
+
+/// The sums of pixels that have one weight.
+fn run_sums<T: Pixel + Into<f64> + PartialEq>(run: &[T], weight: f64, kinds: Kinds) -> Sums {
+    let nodata = kinds.nodata.unwrap_or(f64::NAN);
+    let (mut n, mut sum, mut squares) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    let mut add = |lane: usize, value: f64| {
+        // Not a number differs from itself, and nothing equals it.
+        let known = value.is_finite() & (value != nodata);
+        let value = if known { value } else { 0.0 };
+        n[lane] += f64::from(u8::from(known));
+        sum[lane] += value;
+        squares[lane] += value * value;
+    };
+    let chunks = run.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &value) in chunk.iter().enumerate() {
+            add(lane, value.into());
+        }
+    }
+    for (lane, &value) in rest.iter().enumerate() {
+        add(lane, value.into());
+    }
+    let mut sums = Sums {
+        all: weight * run.len() as f64,
+        weight: weight * n.iter().sum::<f64>(),
+        sum: weight * sum.iter().sum::<f64>(),
+        squares: weight * squares.iter().sum::<f64>(),
+        ..Sums::default()
+    };
+    if let Detail::Cuts { lower, upper } = kinds.detail {
+        add_cuts(&mut sums, run, weight, nodata, (lower, upper));
+    }
+    sums
+}
+
+/// Tiles are many pixels of one value: its logarithm is taken once.
+fn add_cuts<T: Pixel + Into<f64> + PartialEq>(
+    sums: &mut Sums,
+    run: &[T],
+    weight: f64,
+    nodata: f64,
+    cuts: (f64, f64),
+) {
+    for equal in run.chunk_by(PartialEq::eq) {
+        let value: f64 = equal[0].into();
+        if !value.is_finite() || value == nodata {
+            continue;
+        }
+        let weight = weight * equal.len() as f64;
+        sums.entropy += if value > 0.0 { weight * value * value.ln() } else { 0.0 };
+        sums.below += if value < cuts.0 { weight } else { 0.0 };
+        sums.above += if value > cuts.1 { weight } else { 0.0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: Kinds = Kinds {
+        nodata: Some(-9999.0),
+        detail: Detail::Cuts { lower: 0.25, upper: 0.75 },
+        blocks: Blocks::ONE,
+        by_area: true,
+    };
+
+    #[test]
+    fn missing_pixels_count_for_the_area_and_for_nothing_else() {
+        let run: Vec<f32> = vec![0.5, -9999.0, f32::NAN, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5];
+        let sums = run_sums(&run, 0.5, KINDS);
+        assert_eq!((sums.all, sums.weight, sums.sum), (5.0, 4.0, 2.0));
+        assert_eq!((sums.above, sums.below), (0.5, 0.5));
+        assert_eq!((sums.mean(), sums.sd()), (Some(0.5), Some(0.25)));
+    }
+
+    #[test]
+    fn a_zone_without_a_value_has_no_mean() {
+        let sums = run_sums(&[f32::NAN; 3], 1.0, KINDS);
+        assert_eq!((sums.all, sums.mean()), (3.0, None));
+    }
+}
