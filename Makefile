@@ -13,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: FORCE help demo map scenes build setup test bench-imagery bench-judges bench-learning bench-maps why
+.PHONY: FORCE help demo map scenes serve build setup test bench-imagery bench-judges bench-learning bench-maps why
 
 ## Knobs
 ## AOI                area: a folder of AREAS
@@ -38,6 +38,8 @@ PEERS = ../shared/peers
 PYTHON =
 ## REFRESH            REFRESH=yes chooses scenes again whatever data/raw/AREA/scenes.lock says
 REFRESH =
+## PORT               where `make serve` listens, on this machine only
+PORT = 8000
 ## TARGET             the file that `make why` asks about
 TARGET =
 MPIRUN = mpirun --oversubscribe
@@ -108,6 +110,18 @@ CLASSES =
 NIGHT_LIGHTS =
 NIGHT_LIGHTS_CREDIT =
 ZONES =
+COUNTIES =
+COUNTIES_CRS = file
+COUNTIES_ID =
+COUNTIES_NAME =
+COUNTIES_NAME_EN =
+COUNTIES_PART_OF =
+BLOCK_M = 10000
+POPULATION =
+OFFICIAL =
+OFFICIAL_KEY =
+OFFICIAL_VALUE =
+OFFICIAL_NAME =
 
 override REFERENCE_DATA := $(abspath $(REFERENCE_DATA))
 ifneq ($(wildcard $(REFERENCE_DATA)),)
@@ -126,7 +140,7 @@ export OMPI_ALLOW_RUN_AS_ROOT = 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
 BIN = $(CARGO_TARGET_DIR)/release
 
-stages := s2-fetch granule-split-mpi vlm-label stage1-cluster pog-aggregate stage3-train heatmap-stitch viirs-corr
+stages := s2-fetch granule-split-mpi vlm-label stage1-cluster pog-aggregate stage3-train heatmap-stitch viirs-corr region-report
 programs := $(stages:%=$(BIN)/%)
 
 # Files of the area.
@@ -142,7 +156,7 @@ tiles := $(granules:%=$(work)/tiles/%.parquet)
 labels := $(granules:%=$(work)/labels/%.parquet)
 scores := $(granules:%=$(work)/scores/%.parquet)
 maps := $(if $(ZONES),$(ZONES:%=heatmap-%),heatmap)
-supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS)
+supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS) $(COUNTIES) $(OFFICIAL) $(POPULATION)
 
 quote = '$(subst ','\'',$1)'
 same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
@@ -177,19 +191,27 @@ train-flags-whole = --members 1
 score-flags = --weights $(WEIGHTS) --device $(DEVICE)
 map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
 corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
+# The report by county needs one map of all granules.
+report := $(if $(COUNTIES),$(if $(ZONES),,$(out)/report/index.html))
+report-flags = --zones $(COUNTIES) --zones-crs $(COUNTIES_CRS) $(call each,zone-id,$(COUNTIES_ID)) $(call each,zone-name,$(COUNTIES_NAME)) \
+  $(call each,zone-name-en,$(COUNTIES_NAME_EN)) $(call each,zone-part-of,$(COUNTIES_PART_OF)) --block-m $(BLOCK_M) $(call each,night-lights,$(NIGHT_LIGHTS)) \
+  $(call each,population,$(POPULATION)) $(if $(OFFICIAL),--official $(OFFICIAL) --official-key $(OFFICIAL_KEY) --official-value '$(OFFICIAL_VALUE)' --official-name '$(OFFICIAL_NAME)') \
+  --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT)$(if $(NIGHT_LIGHTS),; night light: $(NIGHT_LIGHTS_CREDIT))) $(call each,scores,$(scores)) $(call each,scenes,$(choices)) \
+  $(if $(ORDERS),,--clusters $(trained)/clusters.parquet --sheets $(OUT)/$(TRAINED_IN)/clusters $(if $(PAIRS),,--votes $(trained)/votes.parquet)) --pog $(trained)/pog.parquet --seed $(SEED) \
+  $(if $(word 2,$(granules)),,--imagery $(granules:%=$(raw)/%.tif))
 summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
   $(if $(ORDERS),,--clusters $(trained)/clusters.parquet) --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
-  $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif) \
+  $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif) $(call each,see,$(report)) \
   $(if $(ORDERS),,$(addprefix --see $(OUT)/$(TRAINED_IN)/clusters/,places.png k.png))
 
-metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
+metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet)) $(if $(report),$(out)/regions-metrics.parquet)
 learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet $(notdir $(imported-labels)),$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
-pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
+pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png)) $(if $(report),$(report) $(out)/regions.parquet $(out)/targeting.parquet)
 ledger-of = $(work)/ledger/$1.json
 learnt-ledger-of = $(trained)/ledger/$1.json
 ledgers := $(foreach stage,fetch split $(if $(ORDERS),,classify),$(granules:%=$(call ledger-of,$(stage)-%))) \
   $(foreach stage,$(if $(ORDERS),import,cluster vote) aggregate train,$(call learnt-ledger-of,$(stage))) \
-  $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
+  $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%))) $(if $(report),$(call ledger-of,report))
 
 define flags-file # folder, stage, flags
 $1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,FORCE)
@@ -197,7 +219,7 @@ $1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,F
 endef
 keep-flags = $(eval $(call flags-file,$1,$2,$3))
 $(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
-$(foreach stage,split classify score map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
+$(foreach stage,split classify score map corr report summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
 $(foreach stage,cluster import vote aggregate train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
 
 ## Commands
@@ -217,6 +239,10 @@ map: $(supplied) $(out)/summary.txt ## the map of AOI
 
 scenes: $(granules:%=$(raw)/%.tif) ## the scenes of AOI, fetched and no more
 
+serve: ## the page of AOI by county, at http://127.0.0.1:PORT
+	@test -f $(out)/report/index.html || { echo "$(out)/report/index.html: want the page, found none; make AOI=$(AOI) map, for an area with COUNTIES" >&2; exit 1; }
+	python3 -m http.server $(PORT) --bind 127.0.0.1 --directory $(out)/report
+
 why: ## which prerequisite is newer than TARGET
 	@$(if $(TARGET),,$(error name a file: make why TARGET=data/work/accomack/pog.parquet)) \
 	$(MAKE) --no-print-directory -n --debug=basic AOI=$(target-area) BUILD= $(TARGET) 2>&1 \
@@ -235,7 +261,7 @@ test: ## format, lints, all tests
 	cargo fmt --all --check
 	cargo test $(tests) --no-run
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
-	servers=$$(scripts/test-servers) && TEST_SERVERS=$$servers cargo test $(tests)
+	servers=$$(scripts/test-servers) && tools=$$(scripts/page-tools --test) && TEST_SERVERS=$$servers PAGE_TOOLS=$$tools cargo test $(tests)
 
 bench-imagery: build ## fetch and split beside what people run instead, figures in OUT/bench
 	@test -f $(PEERS)/README.md || { echo "$(PEERS): want the peers, found none; name their folder with PEERS=" >&2; exit 1; }
@@ -321,6 +347,11 @@ $(OUT)/%/corr$1.parquet $(OUT)/%/viirs$1.png $(WORK)/%/ledger/corr$1.json: $(out
 	$(BIN)/viirs-corr --heatmap $(out)/heatmap$1.tif --night-lights $(NIGHT_LIGHTS) $$(corr-flags) --ledger $(call ledger-of,corr$1) --out-png $(out)/viirs$1.png --out $(out)/corr$1.parquet
 endef
 $(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
+
+ifneq ($(report),)
+$(OUT)/%/report/index.html $(OUT)/%/regions.parquet $(OUT)/%/regions-metrics.parquet $(OUT)/%/targeting.parquet $(WORK)/%/ledger/report.json: $(out)/heatmap.tif $(COUNTIES) $(OFFICIAL) $(POPULATION) $(NIGHT_LIGHTS) $(scores) $(choices) $(trained)/pog.parquet $(if $(ORDERS),,$(trained)/clusters.parquet) $(work)/flags/report | $(BIN)/region-report
+	maplibre=$$(scripts/page-tools) && $(BIN)/region-report report --heatmap $(out)/heatmap.tif $(report-flags) $${maplibre:+--maplibre $$maplibre} --page $(out)/report --metrics-out $(out)/regions-metrics.parquet --targeting-out $(out)/targeting.parquet --ledger $(call ledger-of,report) --out $(out)/regions.parquet
+endif
 
 # All results are named here, or Make would take some for scratch files and delete them. What others read comes first, for dry runs.
 $(out)/summary.txt: $(if $(CLOUDS),$(granules:%=$(raw)/%.scl.tif)) $(scores) $(maps:%=$(out)/%.tif) $(metrics) $(tiles) $(if $(ORDERS),,$(labels)) $(choices) $(learnt) $(pictures) $(ledgers) $(work)/flags/summary | $(BIN)/heatmap-stitch

@@ -45,7 +45,7 @@ pub fn read_shapes(path: &Path) -> Result<(Vec<Shape>, Crs)> {
         return Err(refuse(format!("no ordinary file of at most {MAX_FILE_BYTES} bytes")));
     }
     let packed = path.extension().is_some_and(|extension| extension == "gz");
-    let name = if packed { Path::new("/vsigzip/").join(absolute(path)) } else { path.to_owned() };
+    let name = if packed { packed_name(path) } else { path.to_owned() };
     let options = DatasetOptions {
         open_flags: GdalOpenFlags::GDAL_OF_READONLY
             | GdalOpenFlags::GDAL_OF_VECTOR
@@ -91,10 +91,12 @@ pub fn read_shapes(path: &Path) -> Result<(Vec<Shape>, Crs)> {
     Ok((shapes, crs))
 }
 
-/// `/vsigzip/` reads its name from the root.
-fn absolute(path: &Path) -> std::path::PathBuf {
+/// GDAL's name of what a packed file holds; the file's own name must start at the root.
+fn packed_name(path: &Path) -> std::path::PathBuf {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    whole.strip_prefix("/").map(Path::to_owned).unwrap_or(whole)
+    let mut name = std::ffi::OsString::from("/vsigzip/");
+    name.push(whole);
+    name.into()
 }
 
 fn flat(kind: OGRwkbGeometryType::Type) -> OGRwkbGeometryType::Type {

@@ -22,7 +22,12 @@ const nameOf = (zone) => (state.language === 'en' && cell(zone, 'name_en')) || c
 const has = (name) => ATLAS.values[columnAt.get(name)].some(known);
 const zones = [...ATLAS.values[0].keys()];
 const metrics = (name) => ATLAS.metrics.filter((metric) => metric.name === name);
-const ofWords = (of) => of.split(', ').map((part) => words().of[part] ?? part).join(state.language === 'zh' ? '与' : ' and ');
+/** What a number is of: two things, of which the second may hold commas. */
+function ofWords(of) {
+  const at = of.indexOf(', ');
+  const parts = at < 0 ? [of] : [of.slice(0, at), of.slice(at + 2)];
+  return parts.map((part) => words().of[part] ?? part).join(state.language === 'zh' ? '与' : ' and ');
+}
 
 let map = null;
 
@@ -124,7 +129,6 @@ function zoneStory(zone) {
   const part = cell(zone, 'part_of');
   const places = known(cell(zone, 'rank_low')) ? `${cell(zone, 'rank_low')}–${cell(zone, 'rank_high')}` : null;
   const facts = [
-    [w.no_rank, cell(zone, 'skipped') && escaped(cell(zone, 'skipped'))],
     [w.score, swatch(cell(zone, 'score_share')) + shown(cell(zone, 'score_share'))],
     [w.interval, interval(cell(zone, 'low_share'), cell(zone, 'high_share'))],
     [w.rank, cell(zone, 'rank')],
@@ -146,7 +150,26 @@ function zoneStory(zone) {
     [w.blocks, cell(zone, 'n_blocks')],
     [w.targeted, cell(zone, 'targeted') ? words().yes : words().no],
   ];
-  return `<h3>${escaped(nameOf(zone))}${part ? ` <small>${escaped(part)}</small>` : ''}</h3>${rows(facts)}`;
+  const skipped = cell(zone, 'skipped');
+  const why = skipped ? `<p>${w.no_rank}${state.language === 'en' ? `: ${escaped(skipped)}` : ''}</p>` : '';
+  return `<h3>${escaped(nameOf(zone))}${part ? ` <small>${escaped(part)}</small>` : ''}</h3>${why}${rows(facts)}`;
+}
+
+/** Whether a place lies inside of a ring: a ray from it to the east crosses the ring an odd number of times. */
+function inside([x, y], ring) {
+  let odd = false;
+  ring.forEach(([ax, ay], i) => {
+    const [bx, by] = ring[(i + 1) % ring.length];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) odd = !odd;
+  });
+  return odd;
+}
+
+/** The zone at a place; a hole turns the count of its outline. */
+function zoneAt({ lng, lat }) {
+  const holds = (polygons) => polygons.flat().filter((ring) => inside([lng, lat], ring)).length % 2 === 1;
+  const found = ATLAS.outlines.findIndex(holds);
+  return found < 0 ? null : found;
 }
 
 /** The tile at a place: that with the nearest centre, if the place is within its half side. */
@@ -211,12 +234,19 @@ function choose(zone, tile, fly) {
 function budget() {
   const w = words();
   const truths = [...new Set(ATLAS.targeting.map((row) => row.truth))];
+  const error = (row) => (row.exclusion_share === row.inclusion_share ? percent(row.exclusion_share) : `${percent(row.exclusion_share)} / ${percent(row.inclusion_share)}`);
   const table = (truth) => {
     const lines = ATLAS.targeting.filter((row) => row.truth === truth);
-    const body = lines.map((row) => `<tr><td>${w.rules[row.rule]}</td><td class="number">${row.n_chosen} / ${row.n_zones}</td><td class="number">${percent(row.exclusion_share)}</td><td class="number">${percent(row.inclusion_share)}</td></tr>`);
-    const head = w.budget_columns.map((name, i) => `<th class="${i ? 'number' : ''}">${name}</th>`);
+    const rules = [...new Set(lines.map((row) => row.rule))];
+    const head = [w.budget_reach, ...rules.map((rule) => w.rules[rule])].map((name) => `<th class="number">${name}</th>`);
+    const line = (n) => {
+      const cells = rules.map((rule) => error(lines.find((row) => row.rule === rule && row.n_chosen === n)));
+      return `<tr>${[`${n} / ${lines[0].n_zones}`, ...cells].map((text) => `<td class="number">${text}</td>`).join('')}</tr>`;
+    };
+    const body = [...new Set(lines.map((row) => row.n_chosen))].map(line);
     return `<h3>${escaped(fill(w.truths[truth], { name: ATLAS.official ?? '' }))}</h3><table><thead><tr>${head.join('')}</tr></thead><tbody>${body.join('')}</tbody></table>`;
   };
+  byId('budget-about').textContent = fill(w.budget_about, { people: has('population') ? w.budget_people : '' });
   byId('budget').hidden = truths.length === 0;
   byId('budget-table').innerHTML = truths.map(table).join('');
 }
@@ -340,7 +370,7 @@ function listen() {
 
 map = new AtlasMap(
   (zone) => choose(zone, null, false),
-  (place, zone) => choose(zone, tileAt(place), false),
+  (place) => choose(zoneAt(place), tileAt(place), false),
 );
 speak();
 listen();

@@ -101,10 +101,7 @@ class AtlasMap {
     this.left.addControl(new maplibregl.NavigationControl({ showCompass: false }), 'top-right');
     this.left.addControl(new maplibregl.ScaleControl({ maxWidth: 120 }), 'bottom-right');
     this.left.on('move', () => this.follow());
-    this.left.on('click', (event) => {
-      const zones = this.left.queryRenderedFeatures(event.point, { layers: ['zones'] });
-      onPlace(event.lngLat, zones.length ? zones[0].properties.zone : null);
-    });
+    this.left.on('click', (event) => onPlace(event.lngLat));
   }
 
   make(container, interactive) {

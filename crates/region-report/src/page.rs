@@ -108,6 +108,8 @@ fn data(args: &PageArgs, contents: &Contents<'_>, sheets: &story::Sheets) -> any
     let made = |key: &str| pairs.iter().find(|(name, _)| name == key).map_or("null", |(_, text)| text);
     let parsed = |key: &str| serde_json::from_str::<Value>(made(key)).unwrap_or(Value::Null);
     let tables = contents.tables;
+    let bounds = bounds(contents.outlines);
+    let step = step_deg(bounds);
     let columns: Vec<Value> = Region::SPEC
         .columns
         .iter()
@@ -117,10 +119,10 @@ fn data(args: &PageArgs, contents: &Contents<'_>, sheets: &story::Sheets) -> any
         "title": args.title,
         "credit": args.credit,
         "official": contents.official,
-        "bounds": bounds(contents.outlines),
+        "bounds": bounds,
         "columns": columns,
         "values": export::columns(&tables.regions),
-        "outlines": contents.outlines.iter().map(|polygons| outline(polygons)).collect::<Vec<_>>(),
+        "outlines": contents.outlines.iter().map(|polygons| outline(polygons, step)).collect::<Vec<_>>(),
         "layers": layers.iter().map(layer).collect::<Vec<_>>(),
         "palette": {
             "score": hex(Scale::Score), "light": hex(Scale::Light), "sd": hex(Scale::Doubt),
@@ -156,18 +158,23 @@ fn targeting(row: &contract::Targeting) -> Value {
     })
 }
 
-/// Outlines to ten metres, each point once: enough for a screen, a quarter of the bytes.
-fn outline(polygons: &[Vec<RingDeg>]) -> Value {
+/// The step, a power of ten, to which the page rounds outlines: finer than a screen shows of the whole.
+fn step_deg([west, south, east, north]: [f64; 4]) -> f64 {
+    const STEPS_ACROSS: f64 = 20_000.0;
+    let across = (east - west).max(north - south).max(f64::MIN_POSITIVE);
+    10_f64.powf((across / STEPS_ACROSS).log10().ceil())
+}
+
+/// Outlines as the page draws them, each point once. Zones that share a border still do: a point goes to the same place in both.
+fn outline(polygons: &[Vec<RingDeg>], step_deg: f64) -> Value {
+    let scale = (1.0 / step_deg).round();
+    let coarse = |degrees: f64| (degrees * scale).round() / scale;
     let ring = |ring: &RingDeg| -> Value {
         let mut points: Vec<(f64, f64)> = ring.iter().map(|&(lon, lat)| (coarse(lon), coarse(lat))).collect();
         points.dedup();
         points.into_iter().map(|(lon, lat)| json!([lon, lat])).collect()
     };
     polygons.iter().map(|rings| rings.iter().map(ring).collect::<Value>()).collect()
-}
-
-fn coarse(degrees: f64) -> f64 {
-    (degrees * 1e4).round() / 1e4
 }
 
 /// West, south, east and north of all zones.

@@ -62,19 +62,19 @@ impl StoryArgs {
         granules.dedup();
         let place: BTreeMap<&GranuleId, usize> =
             granules.iter().enumerate().map(|(i, id)| (*id, i)).collect();
-        let (lon, lat, halves) = centres(&scores, &place)?;
+        let centres = centres(&scores, &place)?;
         let clusters = self.cluster_of()?;
         let of = |row: &Score| clusters.get(&(row.granule.clone(), row.tile)).copied();
         Ok(json!({
             "granule": scores.iter().map(|row| place[&row.granule]).collect::<Vec<_>>(),
             "tile": scores.iter().map(|row| row.tile.to_string()).collect::<Vec<_>>(),
-            "lon_deg": lon,
-            "lat_deg": lat,
+            "lon_deg": centres.lon_deg,
+            "lat_deg": centres.lat_deg,
             "score": scores.iter().map(|row| row.score).collect::<Vec<_>>(),
             "sd": scores.iter().map(|row| row.sd).collect::<Vec<_>>(),
             "outside": scores.iter().map(|row| row.outside.unwrap_or(false)).collect::<Vec<_>>(),
             "cluster": scores.iter().map(of).collect::<Vec<_>>(),
-            "frames": self.frames(&granules, &halves)?,
+            "frames": self.frames(&granules, &centres.halves_deg)?,
         }))
     }
 
@@ -129,14 +129,16 @@ impl StoryArgs {
     }
 }
 
-/// Longitudes and latitudes of tiles.
-type Degrees = Vec<f64>;
+/// Where tiles lie.
+struct Centres {
+    lon_deg: Vec<f64>,
+    lat_deg: Vec<f64>,
+    /// Half the extent of the largest tile of each granule, east and north.
+    halves_deg: Vec<(f64, f64)>,
+}
 
-/// The centres of tiles in degrees, and half the extent of a tile of each granule, its largest.
-fn centres(
-    scores: &[Score],
-    place: &BTreeMap<&GranuleId, usize>,
-) -> anyhow::Result<(Degrees, Degrees, Vec<(f64, f64)>)> {
+/// The centres of tiles in degrees.
+fn centres(scores: &[Score], place: &BTreeMap<&GranuleId, usize>) -> anyhow::Result<Centres> {
     let wgs84 = Crs::wgs84()?;
     let (mut lon, mut lat) = (vec![0.0; scores.len()], vec![0.0; scores.len()]);
     let mut halves = vec![(0.0_f64, 0.0_f64); place.len()];
@@ -160,7 +162,7 @@ fn centres(
             *half = (half.0.max(x[3 * k + 1] - x[3 * k]), half.1.max(y[3 * k + 2] - y[3 * k]));
         }
     }
-    Ok((lon, lat, halves))
+    Ok(Centres { lon_deg: lon, lat_deg: lat, halves_deg: halves })
 }
 
 /// To a metre.

@@ -140,7 +140,7 @@ const PIECES: f64 = 256.0;
 
 /// Rings with long edges cut into pieces.
 fn cut(rings: &[Ring]) -> Vec<Ring> {
-    rings.iter().map(|ring| cut_ring(ring)).collect()
+    rings.iter().map(cut_ring).collect()
 }
 
 fn cut_ring(ring: &Ring) -> Ring {

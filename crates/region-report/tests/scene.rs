@@ -23,10 +23,10 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A score that rises to the east, in tiles of 16 pixels; the last row of zones is half without.
+/// A score that rises to the east, in tiles of 16 pixels; most of the last zone is without.
 fn score(row: usize, col: usize) -> f32 {
     let tile = (row / 16 * 7 + col / 16 * 5) % 11;
-    if row >= 195 && col >= 120 { -9999.0 } else { 0.1 + 0.7 * col as f32 / SIDE as f32 + tile as f32 * 0.01 }
+    if row >= 195 && col >= 180 { -9999.0 } else { 0.1 + 0.7 * col as f32 / SIDE as f32 + tile as f32 * 0.01 }
 }
 
 fn grid(crs: Crs, transform: Affine) -> Grid {

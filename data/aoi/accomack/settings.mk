@@ -12,3 +12,10 @@ K_MAX = 8
 # the offline judge costs nothing, so many images may stand for a cluster
 IMAGES_PER_CLUSTER = 20
 TITLE = Development score, Accomack County, Virginia
+# sixteen squares, made for the demo: no borders
+COUNTIES = data/aoi/accomack/zones.geojson
+COUNTIES_ID = zone
+COUNTIES_NAME = name
+COUNTIES_NAME_EN = name_en
+# two tiles
+BLOCK_M = 1280
