@@ -156,7 +156,7 @@ tiles := $(granules:%=$(work)/tiles/%.parquet)
 labels := $(granules:%=$(work)/labels/%.parquet)
 scores := $(granules:%=$(work)/scores/%.parquet)
 maps := $(if $(ZONES),$(ZONES:%=heatmap-%),heatmap)
-supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS) $(COUNTIES) $(OFFICIAL) $(POPULATION)
+supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS)
 
 quote = '$(subst ','\'',$1)'
 same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
@@ -191,27 +191,19 @@ train-flags-whole = --members 1
 score-flags = --weights $(WEIGHTS) --device $(DEVICE)
 map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
 corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
-# The report by county needs one map of all granules.
-report := $(if $(COUNTIES),$(if $(ZONES),,$(out)/report/index.html))
-report-flags = --zones $(COUNTIES) --zones-crs $(COUNTIES_CRS) $(call each,zone-id,$(COUNTIES_ID)) $(call each,zone-name,$(COUNTIES_NAME)) \
-  $(call each,zone-name-en,$(COUNTIES_NAME_EN)) $(call each,zone-part-of,$(COUNTIES_PART_OF)) --block-m $(BLOCK_M) $(call each,night-lights,$(NIGHT_LIGHTS)) \
-  $(call each,population,$(POPULATION)) $(if $(OFFICIAL),--official $(OFFICIAL) --official-key $(OFFICIAL_KEY) --official-value '$(OFFICIAL_VALUE)' --official-name '$(OFFICIAL_NAME)') \
-  --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT)$(if $(NIGHT_LIGHTS),; night light: $(NIGHT_LIGHTS_CREDIT))) $(call each,scores,$(scores)) $(call each,scenes,$(choices)) \
-  $(if $(ORDERS),,--clusters $(trained)/clusters.parquet --sheets $(OUT)/$(TRAINED_IN)/clusters $(if $(PAIRS),,--votes $(trained)/votes.parquet)) --pog $(trained)/pog.parquet --seed $(SEED) \
-  $(if $(word 2,$(granules)),,--imagery $(granules:%=$(raw)/%.tif))
 summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
   $(if $(ORDERS),,--clusters $(trained)/clusters.parquet) --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
-  $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif) $(call each,see,$(report)) \
+  $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif) \
   $(if $(ORDERS),,$(addprefix --see $(OUT)/$(TRAINED_IN)/clusters/,places.png k.png))
 
-metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet)) $(if $(report),$(out)/regions-metrics.parquet)
+metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
 learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet $(notdir $(imported-labels)),$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
-pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png)) $(if $(report),$(report) $(out)/regions.parquet $(out)/targeting.parquet)
+pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
 ledger-of = $(work)/ledger/$1.json
 learnt-ledger-of = $(trained)/ledger/$1.json
 ledgers := $(foreach stage,fetch split $(if $(ORDERS),,classify),$(granules:%=$(call ledger-of,$(stage)-%))) \
   $(foreach stage,$(if $(ORDERS),import,cluster vote) aggregate train,$(call learnt-ledger-of,$(stage))) \
-  $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%))) $(if $(report),$(call ledger-of,report))
+  $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
 
 define flags-file # folder, stage, flags
 $1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,FORCE)
@@ -219,8 +211,25 @@ $1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,F
 endef
 keep-flags = $(eval $(call flags-file,$1,$2,$3))
 $(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
-$(foreach stage,split classify score map corr report summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
+$(foreach stage,split classify score map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
 $(foreach stage,cluster import vote aggregate train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
+
+# The report by county needs one map of all granules.
+report := $(if $(COUNTIES),$(if $(ZONES),,$(out)/report/index.html))
+report-flags = --zones $(COUNTIES) --zones-crs $(COUNTIES_CRS) $(call each,zone-id,$(COUNTIES_ID)) $(call each,zone-name,$(COUNTIES_NAME)) \
+  $(call each,zone-name-en,$(COUNTIES_NAME_EN)) $(call each,zone-part-of,$(COUNTIES_PART_OF)) --block-m $(BLOCK_M) $(call each,night-lights,$(NIGHT_LIGHTS)) \
+  $(call each,population,$(POPULATION)) $(if $(OFFICIAL),--official $(OFFICIAL) --official-key $(OFFICIAL_KEY) --official-value '$(OFFICIAL_VALUE)' --official-name '$(OFFICIAL_NAME)') \
+  --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT)$(if $(NIGHT_LIGHTS),; night light: $(NIGHT_LIGHTS_CREDIT))) $(call each,scores,$(scores)) $(call each,scenes,$(choices)) \
+  $(if $(ORDERS)$(PUBLISHED),,--clusters $(trained)/clusters.parquet --sheets $(OUT)/$(TRAINED_IN)/clusters $(if $(PAIRS),,--votes $(trained)/votes.parquet)) $(if $(PUBLISHED),,--pog $(trained)/pog.parquet) --seed $(SEED) \
+  $(if $(PUBLISHED)$(word 2,$(granules)),,--imagery $(granules:%=$(raw)/%.tif))
+ifneq ($(report),)
+supplied += $(COUNTIES) $(OFFICIAL) $(POPULATION)
+metrics += $(out)/regions-metrics.parquet
+pictures += $(report) $(out)/regions.parquet $(out)/targeting.parquet
+ledgers += $(call ledger-of,report)
+summary-flags += --see $(report)
+$(call keep-flags,$(work),report,$$(report-flags))
+endif
 
 ## Commands
 
@@ -349,7 +358,7 @@ endef
 $(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
 
 ifneq ($(report),)
-$(OUT)/%/report/index.html $(OUT)/%/regions.parquet $(OUT)/%/regions-metrics.parquet $(OUT)/%/targeting.parquet $(WORK)/%/ledger/report.json: $(out)/heatmap.tif $(COUNTIES) $(OFFICIAL) $(POPULATION) $(NIGHT_LIGHTS) $(scores) $(choices) $(trained)/pog.parquet $(if $(ORDERS),,$(trained)/clusters.parquet) $(work)/flags/report | $(BIN)/region-report
+$(OUT)/%/report/index.html $(OUT)/%/regions.parquet $(OUT)/%/regions-metrics.parquet $(OUT)/%/targeting.parquet $(WORK)/%/ledger/report.json: $(out)/heatmap.tif $(COUNTIES) $(OFFICIAL) $(POPULATION) $(NIGHT_LIGHTS) $(scores) $(choices) $(if $(PUBLISHED),,$(trained)/pog.parquet) $(if $(ORDERS)$(PUBLISHED),,$(trained)/clusters.parquet) $(work)/flags/report | $(BIN)/region-report
 	maplibre=$$(scripts/page-tools) && $(BIN)/region-report report --heatmap $(out)/heatmap.tif $(report-flags) $${maplibre:+--maplibre $$maplibre} --page $(out)/report --metrics-out $(out)/regions-metrics.parquet --targeting-out $(out)/targeting.parquet --ledger $(call ledger-of,report) --out $(out)/regions.parquet
 endif
 
