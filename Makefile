@@ -225,7 +225,7 @@ report-flags = --zones $(COUNTIES) --zones-crs $(COUNTIES_CRS) $(call each,zone-
 ifneq ($(report),)
 supplied += $(COUNTIES) $(OFFICIAL) $(POPULATION)
 metrics += $(out)/regions-metrics.parquet
-pictures += $(report) $(out)/regions.parquet $(out)/targeting.parquet
+pictures += $(report) $(out)/regions.parquet $(out)/regions.md $(out)/targeting.parquet
 ledgers += $(call ledger-of,report)
 summary-flags += --see $(report)
 $(call keep-flags,$(work),report,$$(report-flags))
@@ -358,8 +358,8 @@ endef
 $(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
 
 ifneq ($(report),)
-$(OUT)/%/report/index.html $(OUT)/%/regions.parquet $(OUT)/%/regions-metrics.parquet $(OUT)/%/targeting.parquet $(WORK)/%/ledger/report.json: $(out)/heatmap.tif $(COUNTIES) $(OFFICIAL) $(POPULATION) $(NIGHT_LIGHTS) $(scores) $(choices) $(if $(PUBLISHED),,$(trained)/pog.parquet) $(if $(ORDERS)$(PUBLISHED),,$(trained)/clusters.parquet) $(work)/flags/report | $(BIN)/region-report
-	maplibre=$$(scripts/page-tools) && $(BIN)/region-report report --heatmap $(out)/heatmap.tif $(report-flags) $${maplibre:+--maplibre $$maplibre} --page $(out)/report --metrics-out $(out)/regions-metrics.parquet --targeting-out $(out)/targeting.parquet --ledger $(call ledger-of,report) --out $(out)/regions.parquet
+$(OUT)/%/report/index.html $(OUT)/%/regions.parquet $(OUT)/%/regions.md $(OUT)/%/regions-metrics.parquet $(OUT)/%/targeting.parquet $(WORK)/%/ledger/report.json: $(out)/heatmap.tif $(COUNTIES) $(OFFICIAL) $(POPULATION) $(NIGHT_LIGHTS) $(scores) $(choices) $(if $(PUBLISHED),,$(trained)/pog.parquet) $(if $(ORDERS)$(PUBLISHED),,$(trained)/clusters.parquet) $(work)/flags/report | $(BIN)/region-report
+	maplibre=$$(scripts/page-tools) && $(BIN)/region-report report --heatmap $(out)/heatmap.tif $(report-flags) $${maplibre:+--maplibre $$maplibre} --page $(out)/report --metrics-out $(out)/regions-metrics.parquet --targeting-out $(out)/targeting.parquet --out-md $(out)/regions.md --ledger $(call ledger-of,report) --out $(out)/regions.parquet
 endif
 
 # All results are named here, or Make would take some for scratch files and delete them. What others read comes first, for dry runs.

@@ -96,7 +96,7 @@ function visibleZones(columns) {
   return zones.filter(fits).sort(compare);
 }
 
-const BRIEF_ROWS = 15;
+const BRIEF_ROWS = 12;
 
 function ranking() {
   const columns = tableColumns();

@@ -107,7 +107,10 @@ class AtlasMap {
   make(container, interactive) {
     const [west, south, east, north] = ATLAS.bounds;
     const map = new maplibregl.Map({ container, style: mapStyle(), bounds: [[west, south], [east, north]], fitBoundsOptions: { padding: 24 }, interactive, attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 0, renderWorldCopies: false });
-    map.on('load', () => this.apply());
+    map.on('load', () => {
+      map.drawn = true;
+      this.apply();
+    });
     return map;
   }
 
@@ -129,7 +132,7 @@ class AtlasMap {
 
   apply() {
     for (const [map, layer] of [[this.left, this.layers.left], [this.right, this.layers.right]]) {
-      if (!map || !map.isStyleLoaded()) continue;
+      if (!map?.drawn) continue;
       for (const { id } of ATLAS.layers) map.setLayoutProperty(id, 'visibility', id === layer ? 'visible' : 'none');
       map.setPaintProperty('zones', 'fill-opacity', layer === 'zones' ? 1 : 0);
       map.setLayoutProperty('borders', 'visibility', this.borders === false ? 'none' : 'visible');

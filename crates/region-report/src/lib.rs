@@ -17,6 +17,7 @@ mod export;
 pub mod inequality;
 mod layers;
 mod means;
+mod note;
 pub mod official;
 mod page;
 mod population;

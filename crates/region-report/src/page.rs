@@ -27,7 +27,7 @@ pub struct PageArgs {
     maplibre: Option<PathBuf>,
     /// Title of the page
     #[arg(long, default_value = "Development score")]
-    title: String,
+    pub(crate) title: String,
     /// Source and licence of images, lights and borders, as the page names them
     #[arg(long, default_value = "")]
     credit: String,

@@ -7,6 +7,7 @@ use contract::{HEATMAP, Made, RasterSpec};
 use raster::Source;
 
 use crate::export;
+use crate::note::note;
 use crate::official::read_official;
 use crate::page::{Contents, PageArgs, write_page};
 use crate::population::people;
@@ -97,6 +98,9 @@ pub struct ReportArgs {
     /// Write the zones with their outlines as GeoParquet too
     #[arg(long, value_name = "PARQUET")]
     out_geoparquet: Option<PathBuf>,
+    /// Write a note with the highest and the lowest zones as Markdown too
+    #[arg(long, value_name = "MD")]
+    out_md: Option<PathBuf>,
     #[command(flatten)]
     page: PageArgs,
     /// Write the zones to this table
@@ -232,13 +236,17 @@ impl ReportArgs {
         if let Some(path) = &self.out_geoparquet {
             contract::write_outlines(path, &tables.regions, &outlines, &made)?;
         }
+        let official = self.official_name.as_deref().or(self.official_value.as_deref());
+        let official = official.filter(|_| self.official.is_some());
+        if let Some(path) = &self.out_md {
+            contract::file::write(path, note(&self.page.title, tables, official).as_bytes())?;
+        }
         if let Some(folder) = &self.page.page {
             self.write_downloads(folder, tables, &outlines, &made)?;
-            let official = self.official_name.as_deref().or(self.official_value.as_deref());
             let contents = Contents {
                 tables,
                 outlines: &outlines,
-                official: official.filter(|_| self.official.is_some()),
+                official,
                 heatmap: (&self.heatmap, bands),
                 night_lights: self.night_lights.as_deref(),
                 made: &made,
