@@ -14,7 +14,9 @@ fn the_demo_makes_a_map_and_a_page_and_a_second_demo_runs_nothing() {
     for heading in ["Tiles", "Classes", "Order of the clusters", "Scores", "Stages", "Look at"] {
         assert!(printed.contains(&format!("\n{heading}")), "no {heading} on the page:\n{printed}");
     }
-    for file in ["heatmap.tif", "heatmap-colour.tif", "heatmap.png", "summary.txt"] {
+    for file in
+        ["heatmap.tif", "heatmap-colour.tif", "heatmap.png", "summary.txt", "report/index.html", "regions.md"]
+    {
         let bytes = std::fs::read(place.path(&format!("out/accomack/{file}"))).unwrap();
         assert!(bytes.len() > 500, "{file} has {} bytes", bytes.len());
     }

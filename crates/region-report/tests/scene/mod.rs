@@ -1,5 +1,5 @@
 //! A made map of a region: scores that rise to the east, zones that do not follow pixels, lights.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, clippy::new_without_default, reason = "each test binary uses a part")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
