@@ -213,13 +213,13 @@ function tileStory(i) {
     [w.date, frame.date],
   ];
   const sheet = about.sheet ? `<h4>${w.samples}</h4><img src="${escaped(about.sheet)}" alt="${w.samples}">` : '';
-  return `<h4>${w.heading}</h4>${rows(facts)}${sheet}`;
+  return `<h3>${w.heading}</h3>${rows(facts)}${sheet}`;
 }
 
 function story() {
   const parts = [];
-  if (state.zone !== null) parts.push(zoneStory(state.zone));
   if (state.tile !== null) parts.push(tileStory(state.tile));
+  if (state.zone !== null) parts.push(zoneStory(state.zone));
   byId('story').innerHTML = parts.join('') || `<p>${words().nothing}</p>${map.gl ? '' : `<p>${words().no_gl}</p>`}`;
 }
 

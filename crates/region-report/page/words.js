@@ -19,7 +19,7 @@ window.WORDS = {
     rules: { score: 'By score', night_light: 'By night light', random: 'By chance' }, truths: { official: 'Truth: {name}', night_light: 'Truth: night light (a stand-in, not poverty itself)' },
     budget_reach: 'Zones reached', metric_columns: ['Number', 'Of', 'Value', '95 % interval', 'n', 'Note'],
     csv: 'Table as CSV', geojson: 'Outlines and numbers as GeoJSON', parquet: 'Table as Parquet', geoparquet: 'Outlines as GeoParquet', more: 'and {n} more', brief_gap: 'the lowest',
-    made: 'Made by {by}. Seed {seed}. Inputs: {inputs}.',
+    made: 'Made by {by}. Seed {seed}. Inputs: {inputs}. Map drawn by MapLibre GL JS (maplibre/LICENSE.txt).',
     method_text: [
       'Satellite images are cut into tiles; a model that learned from judges\' order of kinds of places gives each tile a score from 0 to 1. A zone\'s score is the mean over its area, each pixel weighted by the exact share of it inside the zone{people}.',
       'Intervals come from {rounds} rounds of a bootstrap that draws blocks of {block} km within each zone{sd}. Places, groups and the probability of the lowest fifth come from the same rounds. Errors that all zones share are not in the intervals.',
@@ -47,7 +47,7 @@ window.WORDS = {
     rules: { score: '按得分', night_light: '按夜间灯光', random: '随机' }, truths: { official: '以{name}为准', night_light: '以夜间灯光为准（仅为替代，并非贫困本身）' },
     budget_reach: '覆盖区域数', metric_columns: ['数字', '对象', '值', '95% 区间', 'n', '说明（英文）'],
     csv: 'CSV 表格', geojson: 'GeoJSON（边界与数字）', parquet: 'Parquet 表格', geoparquet: 'GeoParquet（边界）', more: '另有 {n} 个', brief_gap: '最低者',
-    made: '由 {by} 生成。随机种子 {seed}。输入：{inputs}。',
+    made: '由 {by} 生成。随机种子 {seed}。输入：{inputs}。地图由 MapLibre GL JS 绘制（maplibre/LICENSE.txt）。',
     method_text: [
       '卫星影像被切成瓦片；模型从评判者对各类地点的排序中学习，给每个瓦片一个 0 到 1 的得分。区域得分为其面积上的平均值，每个像元按其位于区域内的精确比例加权{people}。',
       '区间来自 {rounds} 轮自助法，每轮在各区域内抽取边长 {block} 公里的地块{sd}。名次、分组和属于最低五分之一的概率来自同样的抽样。所有区域共有的误差不在区间之内。',
