@@ -8,6 +8,9 @@ use std::process::Command;
 use contract::{Metric, Region, Targeting};
 use scene::{Scene, stderr};
 
+/// Sums by block and in one go differ in the last digits.
+const ROUNDING_SHARE: f64 = 1e-12;
+
 #[test]
 fn zones_get_their_means_places_and_copies_and_the_bytes_do_not_depend_on_threads() {
     let scene = Scene::new();
@@ -85,7 +88,7 @@ fn known_numbers_give_agreement_and_a_simulation_of_targeting() {
     };
     assert!(mean("score") < mean("random"), "{} {}", mean("score"), mean("random"));
     let rows: Vec<Region> = contract::read(&scene.path("regions.parquet")).unwrap();
-    assert!(rows.iter().all(|row| row.change.is_none_or(|change| change == 0.0)));
+    assert!(rows.iter().filter_map(|row| row.change).all(|change| change.abs() < ROUNDING_SHARE));
     assert!(rows[0].population.unwrap() > 0.0 && rows[0].population_score.is_some());
 }
 
