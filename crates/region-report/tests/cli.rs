@@ -141,3 +141,32 @@ fn zonal_means_are_those_of_every_pixel_counted_by_hand() {
     }
     assert_eq!(n_cases, 16);
 }
+
+#[test]
+fn a_geopackage_a_flatgeobuf_and_a_packed_geojson_give_the_means_of_the_plain_one() {
+    let scene = Scene::new();
+    let plain = scene.text("zones.geojson");
+    for (driver, name) in [("GPKG", "zones.gpkg"), ("FlatGeobuf", "zones.fgb")] {
+        let made = Command::new("ogr2ogr").args(["-f", driver, &scene.text(name), &plain]).status().unwrap();
+        assert!(made.success(), "want ogr2ogr of gdal-bin to write {name}");
+    }
+    assert!(Command::new("gzip").args(["--keep", &plain]).status().unwrap().success());
+    let means = |name: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_region-report"))
+            .args(["zonal", "--raster", &scene.text("heatmap.tif"), "--zones", &scene.text(name)])
+            .args(["--zone-id", "code", "--out", &scene.text("means.csv")])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        let text = std::fs::read_to_string(scene.path("means.csv")).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        // A FlatGeobuf keeps its zones in an order of its own.
+        lines.sort();
+        lines
+    };
+    let wanted = means("zones.geojson");
+    assert_eq!(wanted.len(), 17);
+    for name in ["zones.gpkg", "zones.fgb", "zones.geojson.gz"] {
+        assert_eq!(means(name), wanted, "{name}");
+    }
+}
