@@ -22,7 +22,7 @@ window.WORDS = {
     made: 'Made by {by}. Seed {seed}. Inputs: {inputs}. Map drawn by MapLibre GL JS (maplibre/LICENSE.txt).',
     method_text: [
       'Satellite images are cut into tiles; a model that learned from judges\' order of kinds of places gives each tile a score from 0 to 1. A zone\'s score is the mean over its area, each pixel weighted by the exact share of it inside the zone{people}.',
-      'Intervals come from {rounds} rounds of a bootstrap that draws blocks of {block} km within each zone{sd}. Places, groups and the probability of the lowest fifth come from the same rounds. Errors that all zones share are not in the intervals.',
+      'Intervals come from {rounds} rounds of a bootstrap that draws blocks of {block} km within each zone{sd}. Places, groups and the probability of the lowest fifth come from the same rounds. Errors that all zones share are not in the intervals, and a zone of few blocks has one that is too narrow.',
       'A score is a rank turned into a number. It is not money: half the score is not half the income, and Gini and Theil compare maps of one model, not incomes.',
       'The score says what is built and how, as seen from above. It does not see debt, schooling, health, or who owns what. Empty land scores low without anybody being poor there.',
       'Zones of which less than {coverage} of the area is on the map have no place.{gcj}',
@@ -50,7 +50,7 @@ window.WORDS = {
     made: '由 {by} 生成。随机种子 {seed}。输入：{inputs}。地图由 MapLibre GL JS 绘制（maplibre/LICENSE.txt）。',
     method_text: [
       '卫星影像被切成瓦片；模型从评判者对各类地点的排序中学习，给每个瓦片一个 0 到 1 的得分。区域得分为其面积上的平均值，每个像元按其位于区域内的精确比例加权{people}。',
-      '区间来自 {rounds} 轮自助法，每轮在各区域内抽取边长 {block} 公里的地块{sd}。名次、分组和属于最低五分之一的概率来自同样的抽样。所有区域共有的误差不在区间之内。',
+      '区间来自 {rounds} 轮自助法，每轮在各区域内抽取边长 {block} 公里的地块{sd}。名次、分组和属于最低五分之一的概率来自同样的抽样。所有区域共有的误差不在区间之内；地块很少的区域，其区间偏窄。',
       '得分是由名次转换而来的数字，不是金钱：得分减半不等于收入减半；基尼系数与泰尔指数只能比较同一模型的地图，不能与收入的同名指标比较。',
       '得分反映从空中看到的建设状况，看不到债务、教育、健康或产权。空旷的土地得分低，并不意味着那里有人贫困。',
       '地图覆盖面积不足 {coverage} 的区域没有名次。{gcj}',

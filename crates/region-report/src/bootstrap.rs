@@ -5,7 +5,8 @@
 //! all its pixels alike (errors of neighbours go together). From the rounds come the interval of the mean, that of the place among
 //! all zones, the probability of being among the lowest fifth, and which pairs of zones cannot be told apart.
 //!
-//! Left out: errors that all zones share (they move no rank), and those of one block to the next.
+//! Left out: errors that all zones share (they move no rank), and those of one block to the next. The interval of a zone of few blocks is
+//! too narrow, as any bootstrap of few things is; the table says how many there are.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
