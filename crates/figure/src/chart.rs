@@ -159,7 +159,7 @@ fn points(canvas: &mut Canvas, place: Place, labels: &[String; 2], places: &[(f6
     let high = place.side * 0.8;
     let frame =
         Frame { place, high, xs: ends(places.iter().map(|p| p.0)), ys: ends(places.iter().map(|p| p.1)) };
-    frame.axes(canvas, &labels[0], &labels[1]);
+    frame.axes(canvas, (&labels[0], ticks::linear), &labels[1]);
     let radius = if places.len() < 1000 { 2.6 } else { 1.6 };
     for &(x, y, group) in places {
         canvas.disc(frame.at(x, y), radius, group_colour(group), 0.75);
@@ -213,7 +213,8 @@ fn curves(
     let lowest = values().fold(0.0, f64::min);
     let frame =
         Frame { place, high, xs: ends(xs.iter().copied()), ys: (lowest, values().fold(1.0, f64::max)) };
-    frame.axes(canvas, label, "");
+    let whole = xs.iter().all(|x| x.fract() == 0.0);
+    frame.axes(canvas, (label, if whole { ticks::whole } else { ticks::linear }), "");
     if let Some(x) = chosen {
         let (x, _) = frame.at(x, 0.0);
         canvas.line((x, place.y), (x, place.y + high), Rgb::FAINT_INK, 1.5);
@@ -231,6 +232,9 @@ fn curves(
     place.y + high + UNDER
 }
 
+/// Numbers for an axis between two ends, about so many.
+type Ticks = fn(f64, f64, usize) -> Vec<f64>;
+
 /// A plot's place and the ends of its axes.
 struct Frame {
     place: Place,
@@ -246,19 +250,19 @@ impl Frame {
         (left + share(x, self.xs) * side, top + (1.0 - share(y, self.ys)) * self.high)
     }
 
-    fn axes(&self, canvas: &mut Canvas, x_label: &str, y_label: &str) {
+    fn axes(&self, canvas: &mut Canvas, (x_label, x_ticks): (&str, Ticks), y_label: &str) {
         let Place { x: left, y: top, side } = self.place;
         let bottom = top + self.high;
-        let round = |(low, high): (f64, f64), length: f64| {
-            let values = ticks::linear(low, high, ((length / 70.0) as usize).max(2));
+        let round = |(low, high): (f64, f64), ticks: Ticks, length: f64| {
+            let values = ticks(low, high, ((length / 70.0) as usize).max(2));
             values.iter().copied().zip(ticks::labels(&values)).collect::<Vec<_>>()
         };
-        for (tick, label) in round(self.xs, side) {
+        for (tick, label) in round(self.xs, x_ticks, side) {
             let (x, _) = self.at(tick, self.ys.0);
             canvas.line((x, top), (x, bottom), Rgb::RULE, 1.0);
             canvas.text(x, bottom + 15.0, Anchor::Middle, Type::TICK, &label);
         }
-        for (tick, label) in round(self.ys, self.high) {
+        for (tick, label) in round(self.ys, ticks::linear, self.high) {
             let (_, y) = self.at(self.xs.0, tick);
             canvas.line((left, y), (left + side, y), Rgb::RULE, 1.0);
             canvas.text(left - 6.0, y + 4.0, Anchor::End, Type::TICK, &label);

@@ -12,6 +12,15 @@ pub(crate) fn linear(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
+/// As [`linear`], for an axis on which only whole numbers mean anything.
+pub(crate) fn whole(low: f64, high: f64, wanted: usize) -> Vec<f64> {
+    let most = (high.floor() - low.ceil()).max(1.0) as usize;
+    linear(low, high, wanted.min(most))
+        .into_iter()
+        .filter(|tick| (tick - tick.round()).abs() < 1e-9)
+        .collect()
+}
+
 /// The member of 1, 2, 5 × 10^k nearest to `step` on a log scale.
 pub(crate) fn round_step(step: f64) -> f64 {
     let decade = 10_f64.powf(step.log10().floor());
@@ -86,6 +95,16 @@ mod tests {
         assert_eq!(labels(&linear(0.0, 1.0, 5)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(&linear(-3.2, 7.9, 4)), ["\u{2212}2", "0", "2", "4", "6"]);
         assert_eq!(labels(&linear(37.41, 37.59, 3)), ["37.45", "37.50", "37.55"]);
+    }
+
+    #[test]
+    fn an_axis_of_whole_numbers_has_no_halves() {
+        assert_eq!(labels(&linear(1.9, 4.1, 5)), ["2.0", "2.5", "3.0", "3.5", "4.0"]);
+        for (low, high, wanted) in [(1.9, 4.1, vec!["2", "3", "4"]), (1.4, 20.6, vec!["5", "10", "15", "20"])]
+        {
+            assert_eq!(labels(&whole(low, high, 4)), wanted);
+        }
+        assert_eq!(labels(&whole(1.95, 3.05, 5)), ["2", "3"]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use crate::{Normalise, Result, Rgb, to_input};
+use image::imageops::crop_imm;
 use rand::{Rng, RngExt};
 
 /// How pictures are varied while a network learns, so that it learns what stays: ground from above has no upright side, and
@@ -49,7 +50,7 @@ pub fn augmented(
 /// If the picture is empty.
 pub fn varied(picture: &Rgb, augment: &Augment, rng: &mut impl Rng) -> Result<Rgb> {
     let view = View::draw(picture.dims(), augment, rng);
-    let mut planes = view.pixels(picture);
+    let mut planes = view.planes(picture);
     jitter(&mut planes, augment, rng);
     if rng.random::<f64>() < augment.blur_chance {
         planes.iter_mut().for_each(|plane| *plane = blurred(plane, view.side));
@@ -63,8 +64,8 @@ struct View {
     top: usize,
     left: usize,
     side: usize,
-    mirrored: bool,
-    quarter_turns: usize,
+    /// As [`Rgb::turned`].
+    way: u8,
 }
 
 impl View {
@@ -73,31 +74,16 @@ impl View {
         let whole = height.min(width);
         let side = ((whole as f64 * share.sqrt()).round() as usize).clamp(1, whole.max(1));
         let (top, left) = (rng.random_range(0..=height - side), rng.random_range(0..=width - side));
-        let (mirrored, quarter_turns) = (rng.random::<bool>(), rng.random_range(0..4));
-        match augment.turns {
-            true => Self { top, left, side, mirrored, quarter_turns },
-            false => Self { top, left, side, mirrored: false, quarter_turns: 0 },
-        }
+        let (mirrored, quarters) = (rng.random::<bool>(), rng.random_range(0..4_usize));
+        let way = [0, 3, 2, 1][quarters] + 4 * u8::from(mirrored);
+        Self { top, left, side, way: if augment.turns { way } else { 0 } }
     }
 
     /// The part's red, green and blue, each row by row.
-    fn pixels(&self, picture: &Rgb) -> [Vec<f32>; 3] {
-        let (_, width) = picture.dims();
-        let last = self.side - 1;
-        let bytes = picture.interleaved();
-        std::array::from_fn(|channel| {
-            let at = |i: usize| {
-                let (mut row, mut col) = (i / self.side, i % self.side);
-                if self.mirrored {
-                    col = last - col;
-                }
-                for _ in 0..self.quarter_turns {
-                    (row, col) = (col, last - row);
-                }
-                f32::from(bytes[((self.top + row) * width + self.left + col) * 3 + channel])
-            };
-            (0..self.side * self.side).map(at).collect()
-        })
+    fn planes(&self, picture: &Rgb) -> [Vec<f32>; 3] {
+        let [left, top, side] = [self.left, self.top, self.side].map(|px| px as u32);
+        let part = Rgb(crop_imm(&picture.0, left, top, side, side).to_image()).turned(self.way);
+        std::array::from_fn(|channel| part.0.pixels().map(|p| f32::from(p.0[channel])).collect())
     }
 }
 

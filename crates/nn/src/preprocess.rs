@@ -1,6 +1,6 @@
 use crate::backbone::check_side;
 use crate::{Error, Result};
-use image::imageops::{FilterType, resize};
+use image::imageops::{self, FilterType, resize};
 use image::{ImageBuffer, RgbImage};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -60,6 +60,17 @@ impl Rgb {
     /// The pixels, `[channel, row, col]`.
     pub fn bands(&self) -> Vec<u8> {
         (0..3).flat_map(|c| self.0.pixels().map(move |p| p.0[c])).collect()
+    }
+
+    /// The picture laid on itself in one of eight ways: turned clockwise by so many quarters, and from 4 on mirrored then.
+    pub fn turned(&self, way: u8) -> Self {
+        let turned = match way % 4 {
+            0 => self.0.clone(),
+            1 => imageops::rotate90(&self.0),
+            2 => imageops::rotate180(&self.0),
+            _ => imageops::rotate270(&self.0),
+        };
+        Self(if way % 8 < 4 { turned } else { imageops::flip_horizontal(&turned) })
     }
 
     /// The upper `share` of this picture above the rest of `below`, the stitched image M of METHODS A6.
@@ -216,6 +227,24 @@ mod tests {
             let want = (TILE_MEAN as f32 - MEAN[c]) / SD[c];
             assert!(plane.iter().all(|v| (v - want).abs() < 1e-5));
         }
+    }
+
+    #[test]
+    fn the_eight_ways_to_lay_a_square_are_eight_and_keep_every_pixel() {
+        let picture = Rgb::from_bands(&(0..48).collect::<Vec<u8>>(), 4).unwrap();
+        let sorted = |picture: &Rgb| {
+            let mut pixels: Vec<[u8; 3]> = picture.0.pixels().map(|p| p.0).collect();
+            pixels.sort_unstable();
+            pixels
+        };
+        let ways: std::collections::BTreeSet<Vec<u8>> = (0..8)
+            .map(|way| {
+                let laid = picture.turned(way);
+                assert_eq!(sorted(&laid), sorted(&picture));
+                laid.interleaved().to_vec()
+            })
+            .collect();
+        assert_eq!(ways.len(), 8);
     }
 
     #[test]

@@ -7,6 +7,28 @@ use rayon::prelude::*;
 /// Vectors of a panel of the right side.
 pub(super) const PANEL_VECTORS: usize = 2;
 
+/// Runs a body for blocks of a range, each as large as registers allow and known when the program is compiled: 12 x 2
+/// accumulators, two vectors and a broadcast fit 32 registers, 6 x 2 fit 16.
+macro_rules! in_blocks {
+    ($lanes:expr, $range:expr, |$at:ident, $SIZE:ident| $body:block) => {{
+        let mut $at = $range.start;
+        if $lanes == 16 {
+            in_blocks!(@sizes 12 8, $range, $at, $SIZE, $body);
+        }
+        in_blocks!(@sizes 6 4 2 1, $range, $at, $SIZE, $body);
+    }};
+    (@sizes $($size:literal)+, $range:expr, $at:ident, $SIZE:ident, $body:block) => {
+        $({
+            const $SIZE: usize = $size;
+            while $range.end - $at >= $SIZE {
+                $body
+                $at += $SIZE;
+            }
+        })+
+    };
+}
+pub(super) use in_blocks;
+
 /// The right side of products, cut into panels as wide as two vectors, each panel row after row, filled up with zeros.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {
@@ -79,30 +101,16 @@ pub(crate) fn multiply<S: Simd>(
     for p in 0..right.n_cols.div_ceil(wide) {
         let panel = &right.numbers[p * right.step..][..right.n_rows * wide];
         let (begin, n_cols) = (p * wide, wide.min(right.n_cols - p * wide));
-        let mut row = 0;
-        macro_rules! blocks {
-            ($rows:literal) => {
-                while n_rows - row >= $rows {
-                    let at = Block { begin, n_cols, step: right.n_cols };
-                    let (left, out) = (&left[row * left_step..], &mut out[row * right.n_cols..]);
-                    if n_cols > S::F32_LANES {
-                        block::<S, $rows, PANEL_VECTORS>(simd, left, left_step, panel, right.n_rows, at, out);
-                    } else {
-                        block::<S, $rows, 1>(simd, left, left_step, panel, right.n_rows, at, out);
-                    }
-                    row += $rows;
-                }
-            };
-        }
-        // 12 x 2 accumulators, two vectors and a broadcast fit 32 registers, 6 x 2 fit 16.
-        if S::F32_LANES == 16 {
-            blocks!(12);
-            blocks!(8);
-        }
-        blocks!(6);
-        blocks!(4);
-        blocks!(2);
-        blocks!(1);
+        let rows = 0..n_rows;
+        in_blocks!(S::F32_LANES, rows, |row, ROWS| {
+            let at = Block { begin, n_cols, step: right.n_cols };
+            let (left, out) = (&left[row * left_step..], &mut out[row * right.n_cols..]);
+            if n_cols > S::F32_LANES {
+                block::<S, ROWS, PANEL_VECTORS>(simd, left, left_step, panel, right.n_rows, at, out);
+            } else {
+                block::<S, ROWS, 1>(simd, left, left_step, panel, right.n_rows, at, out);
+            }
+        });
     }
 }
 

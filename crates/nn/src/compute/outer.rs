@@ -1,7 +1,7 @@
 //! Products of matrices summed over their rows, as gradients of weights are.
 
-use super::gemm::{PANEL_VECTORS, store};
-use pulp::Simd;
+use super::gemm::{PANEL_VECTORS, in_blocks, store};
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Rows of a matrix that begin `step` numbers apart.
@@ -11,39 +11,31 @@ pub(super) struct Rows<'a> {
     pub step: usize,
 }
 
-/// `out += leftᵀ · right` for columns `cols` of `left`, over `depth` rows. `out` is `[col][n_right]`, `n_right` a multiple
+/// `sums += leftᵀ · right` for columns `cols` of `left`, over `depth` rows. `sums` is `[col][n_right]`, `n_right` a multiple
 /// of 32.
-#[inline(always)]
-pub(super) fn multiply_outer<S: Simd>(
-    simd: S,
-    left: Rows<'_>,
-    cols: Range<usize>,
-    right: Rows<'_>,
-    depth: usize,
-    n_right: usize,
-    out: &mut [f32],
-) {
-    for begin in (0..n_right).step_by(PANEL_VECTORS * S::F32_LANES) {
-        let right = Rows { numbers: &right.numbers[begin..], ..right };
-        let mut col = cols.start;
-        macro_rules! blocks {
-            ($cols:literal) => {
-                while cols.end - col >= $cols {
-                    let out = &mut out[(col - cols.start) * n_right + begin..];
-                    let left = Rows { numbers: &left.numbers[col..], ..left };
-                    block::<S, $cols>(simd, left, right, depth, n_right, out);
-                    col += $cols;
-                }
-            };
+pub(super) struct Sum<'a> {
+    pub left: Rows<'a>,
+    pub cols: Range<usize>,
+    pub right: Rows<'a>,
+    pub depth: usize,
+    pub n_right: usize,
+    pub sums: &'a mut [f32],
+}
+
+impl WithSimd for Sum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, cols, right, depth, n_right, sums } = self;
+        for begin in (0..n_right).step_by(PANEL_VECTORS * S::F32_LANES) {
+            let right = Rows { numbers: &right.numbers[begin..], ..right };
+            in_blocks!(S::F32_LANES, cols, |col, COLS| {
+                let sums = &mut sums[(col - cols.start) * n_right + begin..];
+                let left = Rows { numbers: &left.numbers[col..], ..left };
+                block::<S, COLS>(simd, left, right, depth, n_right, sums);
+            });
         }
-        if S::F32_LANES == 16 {
-            blocks!(12);
-            blocks!(8);
-        }
-        blocks!(6);
-        blocks!(4);
-        blocks!(2);
-        blocks!(1);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::gemm::{Packed, Panels, multiply};
-use super::outer::{Rows, multiply_outer};
+use super::outer::{Rows, Sum};
 use super::patches::gather;
 use super::share::with_scratch;
 use super::{Form, Shape};
@@ -62,7 +62,14 @@ fn wide_sums(x: &[f32], shape: Shape, form: Form, dz: &[f32], to: Shape) -> Buff
         sums.par_chunks_mut(TASK_ROWS * n_out).enumerate().for_each(|(task, sums)| {
             let cols = task * TASK_ROWS..(task * TASK_ROWS + sums.len() / n_out);
             let right = Rows { numbers: right, step: n_out };
-            Arch::new().dispatch(Sum { left, cols, right, depth: rows.len() * to.width, n_out, sums });
+            Arch::new().dispatch(Sum {
+                left,
+                cols,
+                right,
+                depth: rows.len() * to.width,
+                n_right: n_out,
+                sums,
+            });
         });
     }
     sums
@@ -92,31 +99,12 @@ fn narrow_sums(x: &[f32], shape: Shape, form: Form, dz: &[f32], to: Shape) -> Bu
                 cols: 0..line,
                 right,
                 depth: to.width,
-                n_out: to.channels,
+                n_right: to.channels,
                 sums,
             });
         }
     });
     sums
-}
-
-struct Sum<'a> {
-    left: Rows<'a>,
-    cols: Range<usize>,
-    right: Rows<'a>,
-    depth: usize,
-    n_out: usize,
-    sums: &'a mut [f32],
-}
-
-impl WithSimd for Sum<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, cols, right, depth, n_out, sums } = self;
-        multiply_outer(simd, left, cols, right, depth, n_out, sums);
-    }
 }
 
 /// Adds to `dx` the gradient of the input of a convolution whose weights are `[channel out][channel in][row][col]`.

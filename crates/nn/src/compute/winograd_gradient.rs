@@ -2,7 +2,7 @@
 //! sums over pixels become a quarter as many sums over tiles.
 
 use super::buffer::Buffer;
-use super::outer::{Rows, multiply_outer};
+use super::outer::{Rows, Sum};
 use super::winograd::{FILTER, GAP, IN, OUT, POINTS, Tiles, look};
 use super::{Shape, vector, vector_mut};
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
@@ -46,7 +46,7 @@ pub(crate) fn winograd_gradient(x: &[f32], shape: Shape, dz: &[f32], n_out: usiz
                 let right = &spread[block * of_dz + point * (depth * n_out + GAP)..];
                 let (left, right) =
                     (Rows { numbers: left, step: n_in }, Rows { numbers: right, step: n_out });
-                Arch::new().dispatch(Sum { left, cols: col..col + cols, right, depth, n_out, sums });
+                Arch::new().dispatch(Sum { left, cols: col..col + cols, right, depth, n_right: n_out, sums });
             }
         });
     }
@@ -131,25 +131,6 @@ fn spread_line<S: Simd>(simd: S, y: [S::f32s; OUT]) -> [S::f32s; IN] {
         simd.sub_f32s(far_even, far_odd),
         y[3],
     ]
-}
-
-struct Sum<'a> {
-    left: Rows<'a>,
-    cols: Range<usize>,
-    right: Rows<'a>,
-    depth: usize,
-    n_out: usize,
-    sums: &'a mut [f32],
-}
-
-impl WithSimd for Sum<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, cols, right, depth, n_out, sums } = self;
-        multiply_outer(simd, left, cols, right, depth, n_out, sums);
-    }
 }
 
 /// Brings the gradients of transformed weights back, `GᵀuG`, for some channels out.
