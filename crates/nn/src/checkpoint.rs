@@ -6,7 +6,7 @@ use burn::tensor::Bytes;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 8] = b"PACKPT2\n";
+const MAGIC: &[u8; 8] = b"PACKPT3\n";
 
 /// A point in training from which it goes on as if never stopped: model, optimiser and step in one whole file with a
 /// hash of its content. Draws of training must depend on the seed and the step only.
@@ -18,6 +18,8 @@ pub struct Checkpoint {
     pub run: String,
     /// The loss at some steps so far, so that a run that goes on can tell its whole course.
     pub history: Vec<(u64, f32)>,
+    /// What else the run will tell of itself in the end, in words of its own.
+    pub notes: String,
     model: Vec<u8>,
     optimiser: Vec<u8>,
 }
@@ -37,12 +39,17 @@ impl Checkpoint {
         drop(model.valid());
         let model = model.clone().into_record().into_bytes().map_err(bad)?.to_vec();
         let optimiser = optimiser.into_bytes().map_err(bad)?.to_vec();
-        Ok(Self { step, run: run.into(), history: Vec::new(), model, optimiser })
+        Ok(Self { step, run: run.into(), history: Vec::new(), notes: String::new(), model, optimiser })
     }
 
     /// The same with the losses so far.
     pub fn with_history(self, history: &[(u64, f32)]) -> Self {
         Self { history: history.to_vec(), ..self }
+    }
+
+    /// The same with what the run will tell of itself.
+    pub fn with_notes(self, notes: String) -> Self {
+        Self { notes, ..self }
     }
 
     /// The model and the optimiser as they were.
@@ -72,7 +79,7 @@ impl Checkpoint {
             .iter()
             .flat_map(|(step, loss)| step.to_le_bytes().into_iter().chain(loss.to_le_bytes()))
             .collect();
-        for part in [self.run.as_bytes(), &history, &self.model, &self.optimiser] {
+        for part in [self.run.as_bytes(), &history, self.notes.as_bytes(), &self.model, &self.optimiser] {
             body.extend((part.len() as u64).to_le_bytes());
             body.extend(part);
         }
@@ -98,8 +105,9 @@ impl Checkpoint {
             take(&mut body, usize::try_from(length).ok()?).map(<[u8]>::to_vec)
         };
         let (found, history) = (String::from_utf8(part()?).ok()?, part()?);
+        let notes = String::from_utf8(part()?).ok()?;
         let (model, optimiser) = (part()?, part()?);
-        (found == run).then(|| Self { step, run: found, history: losses(&history), model, optimiser })
+        (found == run).then(|| Self { step, run: found, history: losses(&history), notes, model, optimiser })
     }
 }
 
@@ -134,7 +142,7 @@ mod tests {
     fn at(step: u64) -> Checkpoint {
         let linear: Linear = LinearConfig::new(3, 2).init(&Device::flex());
         let new = Checkpoint::of(step, "run", &linear, &AdamConfig::new().init()).unwrap();
-        new.with_history(&[(0, 0.5), (step, 0.25)])
+        new.with_history(&[(0, 0.5), (step, 0.25)]).with_notes(format!("step {step}"))
     }
 
     #[test]
@@ -145,6 +153,7 @@ mod tests {
         at(2).write(&path).unwrap();
         let newest = Checkpoint::read(&path, "run").unwrap();
         assert_eq!((newest.step, newest.history), (2, vec![(0, 0.5), (2, 0.25)]));
+        assert_eq!(newest.notes, "step 2");
         assert!(Checkpoint::read(&path, "another run").is_none());
         let whole = std::fs::read(&path).unwrap();
         let mut flipped = whole.clone();

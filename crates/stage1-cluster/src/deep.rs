@@ -84,19 +84,17 @@ pub fn run(args: &DeepArgs) -> anyhow::Result<Ledger> {
     let made = made(args)?;
     let settings = settings(args, &made);
     let mut progress = Progress::over("epochs", usize::from(args.epochs));
-    let mut lines = Vec::new();
-    let trunk = train(&|| begin(args), &pictures, &settings, &mut |epoch, line| {
-        if lines.is_empty() {
-            lines = lines_before(args.log.as_deref(), epoch);
-            progress.add(epoch);
-        }
-        progress.add(1);
-        lines.push(line);
-        match &args.log {
-            Some(path) => Ok(contract::file::write(path, text(&lines).as_bytes())?),
-            None => Ok(()),
-        }
+    let log = |lines: &[String]| match &args.log {
+        Some(path) => contract::file::write(path, text(lines).as_bytes()),
+        None => Ok(()),
+    };
+    let mut n_told = 0;
+    let (trunk, lines) = train(&|| begin(args), &pictures, &settings, &mut |lines| {
+        progress.add(lines.len() - n_told);
+        n_told = lines.len();
+        Ok(log(lines)?)
     })?;
+    log(&lines)?;
     match &trunk {
         Backbone::EfficientNetLite0(net) => save_torch(net, &args.out)?,
         Backbone::ResNet18(net) => save_torch(net, &args.out)?,
@@ -158,13 +156,7 @@ fn settings(args: &DeepArgs, made: &Made) -> Settings {
     }
 }
 
-/// The lines of the epochs that a checkpoint holds.
-fn lines_before(log: Option<&Path>, epoch: usize) -> Vec<Value> {
-    let text = log.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    text.lines().take(epoch).filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-fn text(lines: &[Value]) -> String {
+fn text(lines: &[String]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
@@ -185,7 +177,8 @@ fn made(args: &DeepArgs) -> anyhow::Result<Made> {
     Ok(made)
 }
 
-fn card(args: &DeepArgs, made: &Made, last: Option<&Value>) -> String {
+fn card(args: &DeepArgs, made: &Made, last: Option<&String>) -> String {
+    let last: Option<Value> = last.and_then(|line| serde_json::from_str(line).ok());
     let pairs: serde_json::Map<String, Value> = made
         .pairs("card")
         .into_iter()

@@ -42,8 +42,8 @@ struct State {
     last: Param<Tensor<1>>,
 }
 
-/// Trains the trunk that `begin` gives. `done` gets a line of figures after each epoch; those of epochs that a checkpoint holds do not
-/// come again.
+/// Trains the trunk that `begin` gives, and gives it with a line of figures an epoch, of JSON. `done` gets the lines so far after each
+/// epoch that is not in a checkpoint already; checkpoints keep them.
 ///
 /// # Errors
 /// If pictures do not fit, the loss is no number any more, or a checkpoint cannot be written.
@@ -51,8 +51,8 @@ pub fn train(
     begin: &dyn Fn() -> anyhow::Result<Backbone>,
     pictures: &[Rgb],
     settings: &Settings,
-    done: &mut dyn FnMut(usize, Value) -> anyhow::Result<()>,
-) -> anyhow::Result<Backbone> {
+    done: &mut dyn FnMut(&[String]) -> anyhow::Result<()>,
+) -> anyhow::Result<(Backbone, Vec<String>)> {
     let device = Device::flex().autodiff();
     let fresh = || -> anyhow::Result<State> {
         let none = TensorData::new(vec![-1.0_f32; pictures.len()], [pictures.len()]);
@@ -60,6 +60,8 @@ pub fn train(
     };
     let saved = settings.checkpoint.as_ref().and_then(|(path, run)| Checkpoint::read(path, run));
     let first = saved.as_ref().map_or(0, |saved| saved.step as usize);
+    let notes = saved.as_ref().map_or("", |saved| &saved.notes);
+    let mut lines: Vec<String> = notes.lines().map(str::to_owned).collect();
     let (state, mut trunk_optimiser) = match saved {
         Some(saved) => saved.restore(fresh()?, optimiser())?,
         None => (fresh()?, optimiser()),
@@ -68,13 +70,14 @@ pub fn train(
     for at in first..settings.epochs {
         let line;
         (state, trunk_optimiser, line) = one_epoch(state, trunk_optimiser, pictures, settings, at, &device)?;
+        lines.push(line.to_string());
         if let Some((path, run)) = &settings.checkpoint {
             let now = Checkpoint::of(at as u64 + 1, run, &state, &trunk_optimiser)?;
-            now.write(path).context("writing the checkpoint")?;
+            now.with_notes(lines.join("\n")).write(path).context("writing the checkpoint")?;
         }
-        done(at, line)?;
+        done(&lines)?;
     }
-    Ok(state.valid().trunk)
+    Ok((state.valid().trunk, lines))
 }
 
 fn one_epoch(
@@ -249,22 +252,20 @@ mod tests {
         let pictures = planted(48);
         let dir = tempfile::tempdir().unwrap();
         let run = |epochs: usize, checkpoint: Option<PathBuf>| {
-            let mut lines = Vec::new();
-            let trained =
-                train(&|| Ok(untrained()), &pictures, &settings(epochs, checkpoint), &mut |_, line| {
-                    lines.push(line);
-                    Ok(())
-                });
-            (trained.unwrap(), lines)
+            train(&|| Ok(untrained()), &pictures, &settings(epochs, checkpoint), &mut |_| Ok(())).unwrap()
         };
         let (whole, lines) = run(3, None);
         let by_chance = (settings(0, None).n_clusters as f64).ln();
-        let least = lines.iter().filter_map(|l| l["loss"].as_f64()).fold(f64::INFINITY, f64::min);
+        let least = lines
+            .iter()
+            .filter_map(|l| serde_json::from_str::<Value>(l).unwrap()["loss"].as_f64())
+            .fold(f64::INFINITY, f64::min);
         assert!(least < by_chance - 0.05, "the loss of guesses is {by_chance}: {lines:?}");
         let checkpoint = dir.path().join("deep.ckpt");
         run(1, Some(checkpoint.clone()));
-        let (broken, rest) = run(3, Some(checkpoint));
-        assert_eq!(rest, lines[1..]);
+        let (broken, all) = run(3, Some(checkpoint.clone()));
+        assert_eq!(all, lines);
+        assert_eq!(run(3, Some(checkpoint)).1, lines, "a run that was killed after its last epoch");
         let of = |trunk: &Backbone| features(trunk, &pictures[..2], &settings(0, None).plan).unwrap();
         assert_eq!(of(&whole), of(&broken));
     }
