@@ -12,7 +12,7 @@ use image::imageops::{FilterType, resize};
 use nn::{Architecture, Augment, Backbone, DeviceChoice, Rgb, save_torch};
 use serde_json::{Value, json};
 use stage::{Ledger, Progress};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Pictures are kept at this many times the side of the network's input, so that crops have pixels to show.
 const KEPT_SIDES: f64 = 1.25;
