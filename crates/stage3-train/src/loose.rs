@@ -18,14 +18,17 @@ pub struct Loose {
     /// Whether its block is held out for the figures.
     pub held: bool,
     /// Its classes and their shares.
-    pub shares: Vec<(String, f64)>,
+    pub shares: Shares,
 }
+
+/// Classes and their shares.
+pub type Shares = Vec<(String, f64)>;
 
 /// Classes and their shares of each labelled tile; judges count alike, and answers that are missing count nothing.
 ///
 /// # Errors
 /// If the table cannot be read.
-pub fn shares(labels: &Path) -> contract::Result<BTreeMap<(GranuleId, TileId), Vec<(String, f64)>>> {
+pub fn shares(labels: &Path) -> contract::Result<BTreeMap<(GranuleId, TileId), Shares>> {
     let mut sums: BTreeMap<_, BTreeMap<String, f64>> = BTreeMap::new();
     for label in contract::read::<Label>(labels)? {
         let Some(probability) = label.probability else { continue };
