@@ -11,7 +11,7 @@ use crate::{Dtype, Error, Grid, Pixel, Result};
 use crate::{halve, lost_writes};
 
 /// Side of a block of a COG.
-const BLOCK_PX: usize = 512;
+pub(crate) const BLOCK_PX: usize = 512;
 
 /// Files of many bands have smaller blocks: halved until all bands of one fit.
 const MAX_BLOCK_BYTES: usize = 4 << 20;
@@ -281,16 +281,6 @@ impl<T: Pixel> Canvas<T> {
         (1..).map(|halvings| 1 << halvings).take_while(wanted).map(|level| level as i32).collect()
     }
 
-    /// The side of a block: all bands of a block are packed together, and a reader or writer holds several.
-    fn block_px(&self) -> usize {
-        let bytes = |side: &usize| side * side * self.n_bands * size_of::<T>();
-        let sides = std::iter::successors(Some(BLOCK_PX), |side| Some(side / 2));
-        sides
-            .take_while(|side| *side >= SMALLEST_BLOCK_PX)
-            .find(|side| bytes(side) <= MAX_BLOCK_BYTES)
-            .unwrap_or(SMALLEST_BLOCK_PX)
-    }
-
     fn copy_to(&self, part: &Path, options: &CogOptions) -> gdal::errors::Result<()> {
         // Differences of neighbours pack better for quantities, worse for codes.
         let predictor = if options.colours.is_some() { "NO" } else { "YES" };
@@ -301,14 +291,14 @@ impl<T: Pixel> Canvas<T> {
             ("PREDICTOR", predictor),
             ("OVERVIEWS", if self.overview_levels(options.overviews).is_empty() { "NONE" } else { "AUTO" }),
             ("BIGTIFF", "IF_SAFER"),
-            ("BLOCKSIZE", &self.block_px().to_string()),
+            ("BLOCKSIZE", &block_px(self.n_bands * size_of::<T>()).to_string()),
         ] {
             creation.set_name_value(key, value)?;
         }
         // Overviews take the side of their blocks from here alone.
         gdal::config::set_thread_local_config_option(
             "GDAL_TIFF_OVR_BLOCKSIZE",
-            &self.block_px().to_string(),
+            &block_px(self.n_bands * size_of::<T>()).to_string(),
         )?;
         let driver = DriverManager::get_driver_by_name("COG")?;
         let copied = self.dataset.create_copy(&driver, part, &creation).and_then(gdal::Dataset::close);
@@ -321,6 +311,15 @@ impl<T: Pixel> Canvas<T> {
     }
 }
 
+/// The side of a block: all bands of a block are packed together, and a reader or writer holds several.
+pub(crate) fn block_px(pixel_bytes: usize) -> usize {
+    let sides = std::iter::successors(Some(BLOCK_PX), |side| Some(side / 2));
+    sides
+        .take_while(|side| *side >= SMALLEST_BLOCK_PX)
+        .find(|side| side * side * pixel_bytes <= MAX_BLOCK_BYTES)
+        .unwrap_or(SMALLEST_BLOCK_PX)
+}
+
 fn rgb(band: usize) -> ColorInterpretation {
     match band {
         1 => ColorInterpretation::RedBand,
@@ -329,7 +328,7 @@ fn rgb(band: usize) -> ColorInterpretation {
     }
 }
 
-fn colour_table(colours: &[[u8; 4]]) -> ColorTable<'static> {
+pub(crate) fn colour_table(colours: &[[u8; 4]]) -> ColorTable<'static> {
     let mut table = ColorTable::default();
     for (value, [red, green, blue, opacity]) in (0u16..).zip(colours) {
         let entry = ColorEntry::rgba((*red).into(), (*green).into(), (*blue).into(), (*opacity).into());

@@ -37,7 +37,7 @@ pub(crate) fn fill<T: Pixel>(
 }
 
 /// Half the rows and columns, rounded up: of each two by two pixels the upper left one, or the mean of those with data.
-fn halve<T: Pixel>(
+pub(crate) fn halve<T: Pixel>(
     pixels: &[T],
     height: usize,
     width: usize,

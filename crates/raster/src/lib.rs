@@ -2,7 +2,8 @@
 //!
 //! A [`Grid`] says where pixels lie and holds none of them. A [`Source`] reads a file that this crate is willing to trust: a GeoTIFF,
 //! a JPEG 2000 or a PNG with a coordinate system, north up, of bounded size; never a VRT, which can name other files. A [`Canvas`]
-//! holds the bands of one output, in memory or in a hidden file beside it, and writes them as a COG, the same bytes for any number of threads.
+//! holds the bands of one output, in memory or in a hidden file beside it, and writes them as a COG, the same bytes for any number of threads;
+//! [`write_cog_painted`] writes one whose blocks a function paints, and holds none.
 //!
 //! Height comes before width, row before column, `x` is east or longitude and `y` is north or latitude, whatever the authority's axis order.
 //! [`read_shapes`] reads polygons of GeoJSON, GeoPackage and FlatGeobuf.
@@ -19,15 +20,18 @@ mod error;
 mod grid;
 mod halve;
 mod lost_writes;
+mod painted;
 mod pixel;
 mod shapes;
 mod source;
+mod tiff;
 mod window;
 
 pub use cog::{BandOut, Canvas, CogOptions, Overviews, write_cog};
 pub use crs::{Crs, bounds_deg, transform_points};
 pub use error::{Error, Result};
 pub use grid::{Affine, Bounds, Grid};
+pub use painted::{Paint, write_cog_painted};
 pub use pixel::{Dtype, Pixel};
 pub use shapes::{Ring, Shape, read_shapes};
 pub use source::{MAX_WINDOW_BYTES, Source};

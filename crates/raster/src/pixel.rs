@@ -87,10 +87,16 @@ pub trait Pixel: sealed::Sealed + GdalType + Copy + Default + Send + Sync + 'sta
     fn to_f64(self) -> f64;
     /// The nearest value of a number, halves up; numbers out of range become the nearest end of it.
     fn of_f64(number: f64) -> Self;
+    /// Puts its bytes, the lightest first, at the start of a buffer.
+    fn put_le(self, to: &mut [u8; 8]);
+    /// The difference to another, around the ends of the range.
+    fn less(self, other: Self) -> Self;
+    /// Whether two lines are equal bit for bit.
+    fn same(a: &[Self], b: &[Self]) -> bool;
 }
 
 macro_rules! pixel {
-    ($($rust:ty => $dtype:ident, $round:expr);*) => {$(
+    ($($rust:ty => $dtype:ident, $round:expr, $less:expr);*) => {$(
         impl sealed::Sealed for $rust {}
         impl Pixel for $rust {
             const DTYPE: Dtype = Dtype::$dtype;
@@ -103,6 +109,19 @@ macro_rules! pixel {
                 let round: fn(f64) -> f64 = $round;
                 round(number) as $rust
             }
+
+            fn put_le(self, to: &mut [u8; 8]) {
+                to[..size_of::<$rust>()].copy_from_slice(&self.to_le_bytes());
+            }
+
+            fn less(self, other: Self) -> Self {
+                let less: fn($rust, $rust) -> $rust = $less;
+                less(self, other)
+            }
+
+            fn same(a: &[Self], b: &[Self]) -> bool {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_le_bytes() == b.to_le_bytes())
+            }
         }
     )*};
 }
@@ -112,6 +131,7 @@ fn half_up(number: f64) -> f64 {
 }
 
 pixel!(
-    u8 => U8, half_up; u16 => U16, half_up; i16 => I16, half_up; u32 => U32, half_up; i32 => I32, half_up;
-    f32 => F32, std::convert::identity; f64 => F64, std::convert::identity
+    u8 => U8, half_up, u8::wrapping_sub; u16 => U16, half_up, u16::wrapping_sub; i16 => I16, half_up, i16::wrapping_sub;
+    u32 => U32, half_up, u32::wrapping_sub; i32 => I32, half_up, i32::wrapping_sub;
+    f32 => F32, std::convert::identity, std::ops::Sub::sub; f64 => F64, std::convert::identity, std::ops::Sub::sub
 );
