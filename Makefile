@@ -101,6 +101,9 @@ TRAINED_IN = $(AOI)
 ORDERS =
 ORDER_RATERS =
 LOWEST =
+PUBLISHED =
+PUBLISHED_FOOTPRINTS =
+PUBLISHED_TILE_M = 3430
 TRAIN_IMAGES =
 LABELLED =
 LABELLED_IMAGES =
@@ -156,7 +159,7 @@ tiles := $(granules:%=$(work)/tiles/%.parquet)
 labels := $(granules:%=$(work)/labels/%.parquet)
 scores := $(granules:%=$(work)/scores/%.parquet)
 maps := $(if $(ZONES),$(ZONES:%=heatmap-%),heatmap)
-supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS)
+supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS) $(PUBLISHED) $(PUBLISHED_FOOTPRINTS)
 
 quote = '$(subst ','\'',$1)'
 same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
@@ -189,14 +192,16 @@ train-flags = $(call each,tiles,$(learn-tiles)) --backbone $(BACKBONE) $(net-fla
 train-flags-head = --features $(FEATURES) --normalise $(NORMALISE) --components $(COMPONENTS) --members $(MEMBERS) $(if $(filter ridge,$(RECIPE)),$(call each,labels,$(imported-labels)))
 train-flags-whole = --members 1
 score-flags = --weights $(WEIGHTS) --device $(DEVICE)
+published-flags = --table $(PUBLISHED) --footprints $(PUBLISHED_FOOTPRINTS) --tile-m $(PUBLISHED_TILE_M)
 map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
 corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
 summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
-  $(if $(ORDERS),,--clusters $(trained)/clusters.parquet) --pog $(trained)/pog.parquet --raters $(trained)/raters.parquet $(call each,metrics,$(metrics)) \
+  $(if $(ORDERS)$(PUBLISHED),,--clusters $(trained)/clusters.parquet) $(if $(PUBLISHED),,--pog $(trained)/pog.parquet --raters $(trained)/raters.parquet) $(call each,metrics,$(metrics)) \
   $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif) \
-  $(if $(ORDERS),,$(addprefix --see $(OUT)/$(TRAINED_IN)/clusters/,places.png k.png))
+  $(if $(ORDERS)$(PUBLISHED),,$(addprefix --see $(OUT)/$(TRAINED_IN)/clusters/,places.png k.png))
 
-metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet))
+map-metrics := $(if $(word 2,$(granules)),$(maps:heatmap%=$(out)/seams%.parquet)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet) $(maps:heatmap%=$(out)/corr-details%.parquet))
+metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(map-metrics)
 learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet $(notdir $(imported-labels)),$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
 pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
 ledger-of = $(work)/ledger/$1.json
@@ -205,13 +210,24 @@ ledgers := $(foreach stage,fetch split $(if $(ORDERS),,classify),$(granules:%=$(
   $(foreach stage,$(if $(ORDERS),import,cluster vote) aggregate train,$(call learnt-ledger-of,$(stage))) \
   $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
 
+# Scores that somebody published: no scene, tile or model.
+ifdef PUBLISHED
+choices :=
+tiles :=
+labels :=
+learnt :=
+metrics := $(map-metrics)
+pictures := $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
+ledgers := $(call ledger-of,published) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
+endif
+
 define flags-file # folder, stage, flags
 $1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,FORCE)
 	@mkdir -p $$(@D) && printf '%s\n' $$(call quote,$$(strip $3)) > $$@
 endef
 keep-flags = $(eval $(call flags-file,$1,$2,$3))
 $(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
-$(foreach stage,split classify score map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
+$(foreach stage,split classify score published map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
 $(foreach stage,cluster import vote aggregate train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
 
 # The report by county needs one map of all granules.
@@ -345,15 +361,20 @@ $(WORK)/%/pog.parquet $(WORK)/%/raters.parquet $(WORK)/%/health.parquet $(OUT)/%
 $(WORK)/%/model.safetensors $(WORK)/%/training.parquet $(WORK)/%/ledger/train.json: $(learn-tiles) $(imported-labels) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(trained)/flags/train | $(BIN)/stage3-train
 	$(BIN)/stage3-train train $(train-flags) --clusters $(trained)/clusters.parquet --pog $(trained)/pog.parquet --checkpoints $(trained)/checkpoints --metrics-out $(trained)/training.parquet --ledger $(trained)/ledger/train.json --out $(trained)/model.safetensors
 
+ifdef PUBLISHED
+$(foreach granule,$(granules),$(WORK)/%/scores/$(granule).parquet) $(WORK)/%/ledger/published.json: $(PUBLISHED) $(PUBLISHED_FOOTPRINTS) $(work)/flags/published | $(BIN)/heatmap-stitch
+	$(BIN)/heatmap-stitch published $(published-flags) --ledger $(call ledger-of,published) --out $(work)/scores
+else
 $(work)/scores/%.parquet $(work)/ledger/score-%.json: $(work)/tiles/%.parquet $(trained)/model.safetensors $(WEIGHTS) $(work)/flags/score | $(BIN)/stage3-train
 	$(BIN)/stage3-train score --tiles $< --model $(trained)/model.safetensors $(score-flags) --ledger $(work)/ledger/score-$*.json --out $(work)/scores/$*.parquet
+endif
 
 define map-rules # zone with its hyphen, or nothing; scores of the zone
-$(OUT)/%/heatmap$1.tif $(OUT)/%/heatmap$1-colour.tif $(OUT)/%/heatmap$1.png $(WORK)/%/ledger/map$1.json: $2 $(work)/flags/map | $(BIN)/heatmap-stitch
-	$(BIN)/heatmap-stitch map $(call each,scores,$2) $$(map-flags) --ledger $(call ledger-of,map$1) --out-png $(out)/heatmap$1.png --out-colour $(out)/heatmap$1-colour.tif --out $(out)/heatmap$1.tif
+$(OUT)/%/heatmap$1.tif $(OUT)/%/heatmap$1-colour.tif $(OUT)/%/heatmap$1.png $(OUT)/%/heatmap$1.qml $(if $(word 2,$2),$(OUT)/%/seams$1.parquet) $(WORK)/%/ledger/map$1.json: $2 $(work)/flags/map | $(BIN)/heatmap-stitch
+	$(BIN)/heatmap-stitch map $(call each,scores,$2) $$(map-flags) --ledger $(call ledger-of,map$1) $(if $(word 2,$2),--seams-out $(out)/seams$1.parquet) --out-qml $(out)/heatmap$1.qml --out-png $(out)/heatmap$1.png --out-colour $(out)/heatmap$1-colour.tif --out $(out)/heatmap$1.tif
 
-$(OUT)/%/corr$1.parquet $(OUT)/%/viirs$1.png $(WORK)/%/ledger/corr$1.json: $(out)/heatmap$1.tif $(NIGHT_LIGHTS) $(work)/flags/corr | $(BIN)/viirs-corr
-	$(BIN)/viirs-corr --heatmap $(out)/heatmap$1.tif --night-lights $(NIGHT_LIGHTS) $$(corr-flags) --ledger $(call ledger-of,corr$1) --out-png $(out)/viirs$1.png --out $(out)/corr$1.parquet
+$(OUT)/%/corr$1.parquet $(OUT)/%/corr-details$1.parquet $(if $(word 2,$2),$(OUT)/%/granules$1.md) $(OUT)/%/viirs$1.png $(WORK)/%/ledger/corr$1.json: $(out)/heatmap$1.tif $2 $(NIGHT_LIGHTS) $(work)/flags/corr | $(BIN)/viirs-corr
+	$(BIN)/viirs-corr --heatmap $(out)/heatmap$1.tif --night-lights $(NIGHT_LIGHTS) $(if $(word 2,$2),$(call each,scores,$2) --table-out $(out)/granules$1.md) $$(corr-flags) --ledger $(call ledger-of,corr$1) --details-out $(out)/corr-details$1.parquet --out-png $(out)/viirs$1.png --out $(out)/corr$1.parquet
 endef
 $(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
 

@@ -21,7 +21,9 @@ pub use error::Error;
 pub use frame::{Frame, Values};
 pub use id::{GranuleId, TileId};
 pub use made::{Made, sha256_of};
-pub use rasters::{BandSpec, COMPOSITE_INFO, HEATMAP, HEATMAP_COLOUR, RASTERS, RasterSpec, SCENE, SCL};
+pub use rasters::{
+    BandSpec, CHANGE, COMPOSITE_INFO, HEATMAP, HEATMAP_COLOUR, RASTERS, RasterSpec, SCENE, SCL,
+};
 pub use row_group::RowGroup;
 pub use spec::{Column, Kind, Spec};
 pub use table::{Record, read, tags, write};

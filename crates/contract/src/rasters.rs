@@ -29,7 +29,7 @@ pub struct RasterSpec {
 }
 
 impl RasterSpec {
-    /// The tag in the file, such as `heatmap/1`, under the key [`RasterSpec::TAG`].
+    /// The tag in the file, such as `heatmap/2`, under the key [`RasterSpec::TAG`].
     pub fn tag(&self) -> String {
         format!("{}/{}", self.name, self.version)
     }
@@ -72,16 +72,19 @@ pub const COMPOSITE_INFO: RasterSpec = RasterSpec {
     ],
 };
 
-/// The heat map of a region.
+/// The heat map of a region. `scenes` counts the granules that a pixel combines; `outside_share` is the weight of tiles unlike all that the score was
+/// learnt from.
 pub const HEATMAP: RasterSpec = RasterSpec {
     name: "heatmap",
-    version: 1,
+    version: 2,
     made_by: "heatmap-stitch",
     dtypes: &["Float32"],
     nodata: Some(-9999.0),
     bands: &[
         BandSpec { name: "score_share", unit: "share", range: 0.0..=1.0 },
         BandSpec { name: "sd_share", unit: "share", range: 0.0..=1.0 },
+        BandSpec { name: "scenes", unit: "count", range: 0.0..=1024.0 },
+        BandSpec { name: "outside_share", unit: "share", range: 0.0..=1.0 },
     ],
 };
 
@@ -95,5 +98,18 @@ pub const HEATMAP_COLOUR: RasterSpec = RasterSpec {
     bands: &[BandSpec { name: "score_step", unit: "step", range: 0.0..=200.0 }],
 };
 
+/// What two heat maps of one ground differ by. `detectable` is 1 or -1 where the score rose or fell by more than chance, else 0.
+pub const CHANGE: RasterSpec = RasterSpec {
+    name: "change",
+    version: 1,
+    made_by: "heatmap-stitch",
+    dtypes: &["Float32"],
+    nodata: Some(-9999.0),
+    bands: &[
+        BandSpec { name: "change_share", unit: "share", range: -2.0..=2.0 },
+        BandSpec { name: "detectable", unit: "code", range: -1.0..=1.0 },
+    ],
+};
+
 /// All rasters, for tests and documentation.
-pub const RASTERS: &[&RasterSpec] = &[&SCENE, &SCL, &COMPOSITE_INFO, &HEATMAP, &HEATMAP_COLOUR];
+pub const RASTERS: &[&RasterSpec] = &[&SCENE, &SCL, &COMPOSITE_INFO, &HEATMAP, &HEATMAP_COLOUR, &CHANGE];

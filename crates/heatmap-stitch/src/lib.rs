@@ -1,18 +1,26 @@
 //! Scores to maps, and a page about the run that made them.
 //!
-//! `map` fills each tile of the `scores` tables with its score on one grid and writes a GeoTIFF of score and standard
-//! deviation, a paletted GeoTIFF for GIS programs, and a PNG with a legend. `summary` reads the tables and ledgers of
-//! an area and says in plain text what went in, what was left out, what was found and how far to trust it.
-//!
-//! Left out: granules of two coordinate systems on one map, and offsets between scenes: where tiles overlap, the map
-//! takes their mean and keeps their seams.
+//! `map` brings the scores of scenes that see the same ground together, joins granules of any UTM zones on one grid without seams or gaps, and
+//! writes a GeoTIFF (score, standard deviation, number of scenes, share unlike all that was learnt from), a paletted GeoTIFF and a style for GIS
+//! programs, a PNG with a legend, and a report of the seams. `change` compares the maps of two
+//! dates. `published` turns a published list of scores into tables. `summary` reads the tables and
+//! ledgers of an area and says in plain text what went in, what was left out, what was found and how far to trust it.
 
 mod atlas;
+mod change;
+pub mod layer;
+pub mod offsets;
+pub mod overlap;
 pub mod page;
+mod place;
+mod published;
+pub mod seams;
 pub mod stitch;
 mod summary;
 
 pub use atlas::MapArgs;
+pub use change::ChangeArgs;
+pub use published::PublishedArgs;
 pub use summary::SummaryArgs;
 
 /// Flags of heatmap-stitch.
@@ -26,6 +34,10 @@ pub struct Args {
 enum Task {
     /// Draw scores as a georeferenced map, a paletted map and a picture
     Map(MapArgs),
+    /// Compare two maps of the same ground at two dates
+    Change(ChangeArgs),
+    /// Turn a published list of tile scores into tables of scores, one a granule
+    Published(PublishedArgs),
     /// Say on one page what an area's run read, left out and found
     Summary(SummaryArgs),
 }
@@ -37,6 +49,8 @@ enum Task {
 pub fn run(args: Args) -> anyhow::Result<stage::Ledger> {
     match args.task {
         Task::Map(args) => atlas::run(&args),
+        Task::Change(args) => change::run(&args),
+        Task::Published(args) => published::run(&args),
         Task::Summary(args) => summary::run(&args),
     }
 }

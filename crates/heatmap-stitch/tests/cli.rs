@@ -26,6 +26,10 @@ impl Region {
     }
 
     fn map(&self, scores: &[&Path], out: &str) -> Output {
+        self.map_with(scores, out, &[])
+    }
+
+    fn map_with(&self, scores: &[&Path], out: &str, flags: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_heatmap-stitch"));
         command.arg("map");
         for path in scores {
@@ -35,6 +39,7 @@ impl Region {
         for (flag, ending) in [("--out-png", "png"), ("--out-colour", "colour.tif"), ("--out", "tif")] {
             command.arg(flag).arg(self.path(&format!("{out}.{ending}")));
         }
+        command.args(flags);
         command.output().unwrap()
     }
 }
@@ -79,9 +84,9 @@ fn a_map_has_the_scores_its_provenance_and_a_picture() {
     assert!(stderr(&output).contains("32 tiles in, 26 ok, 6 skipped (no data)"), "{}", stderr(&output));
 
     let map = Source::open(region.path("map.tif")).unwrap();
-    assert_eq!((map.grid().height, map.grid().width, map.n_bands()), (128, 256, 2));
-    assert_eq!(map.band_names(), ["score_share", "sd_share"]);
-    assert_eq!((map.nodata(), map.tag("", "CONTRACT").as_deref()), (Some(-9999.0), Some("heatmap/1")));
+    assert_eq!((map.grid().height, map.grid().width, map.n_bands()), (128, 256, 4));
+    assert_eq!(map.band_names(), ["score_share", "sd_share", "scenes", "outside_share"]);
+    assert_eq!((map.nodata(), map.tag("", "CONTRACT").as_deref()), (Some(-9999.0), Some("heatmap/2")));
     assert_eq!(map.tag("", "TILE_SIDE_M").as_deref(), Some("320"));
     let scores = map.read_band::<f32>(1).unwrap();
     assert_eq!((scores[0], scores[255], scores[4 * 32 - 1]), (0.0, 3.0 / 16.0, 3.0 / 16.0));
@@ -91,6 +96,98 @@ fn a_map_has_the_scores_its_provenance_and_a_picture() {
     let steps = colour.read_band::<u8>(1).unwrap();
     assert_eq!((steps[0], steps[127], steps[32 * 256], colour.nodata()), (0, 38, 255, Some(255.0)));
     assert!(std::fs::read(region.path("map.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn granules_of_two_zones_share_a_map_that_any_chosen_system_can_show() {
+    let region = Region::new();
+    // The edge between zones 17 and 18 at 38 degrees north, seen from both.
+    let west = region.write("west.parquet", &granule("west", "EPSG:32617", 762_900.0, 4_209_500.0));
+    let east = region.write("east.parquet", &granule("east", "EPSG:32618", 236_600.0, 4_209_500.0));
+    let cases: [(&[&str], &str); 2] = [
+        (&["--close-gaps-m", "0"], "Lambert_Azimuthal_Equal_Area"),
+        (&["--close-gaps-m", "0", "--crs", "EPSG:32618"], "32618"),
+    ];
+    for (flags, wanted) in cases {
+        let output = region.map_with(&[&west, &east], "map", flags);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let map = Source::open(region.path("map.tif")).unwrap();
+        assert!(map.grid().crs.wkt().contains(wanted), "{}", map.grid().crs.wkt());
+        let scored = map.read_band::<f32>(1).unwrap().iter().filter(|&&v| v != -9999.0).count();
+        let scenes = map.read_band::<f32>(3).unwrap();
+        let seen: f32 = scenes.iter().filter(|&&n| n > 0.0).sum();
+        // 2 x 13 tiles of 320 m; a zone's edge stretches lengths by less than 0.1 per cent.
+        assert!(
+            (f64::from(seen) * 100.0 / (26.0 * 320.0 * 320.0) - 1.0).abs() < 0.003,
+            "{seen} pixels, each scene once"
+        );
+        assert!(scored as f32 <= seen && scored > 0);
+    }
+    let refused = region.map_with(&[&west, &east], "map", &["--crs", "EPSG:4326"]);
+    assert!(stderr(&refused).contains("--crs: want a coordinate system in metres"), "{}", stderr(&refused));
+}
+
+#[test]
+fn scenes_that_disagree_are_brought_together_and_the_report_says_by_how_much() {
+    let region = Region::new();
+    let west = region.write("west.parquet", &granule("west", "EPSG:32618", 500_000.0, 4_180_000.0));
+    let mut brighter = granule("east", "EPSG:32618", 500_640.0, 4_180_000.0);
+    brighter.iter_mut().for_each(|row| row.score = row.score.map(|score| 0.5 + score / 4.0));
+    let east = region.write("east.parquet", &brighter);
+    let path = |name: &str| region.path(name).display().to_string();
+    let extra = [path("seams.parquet"), path("map.qml"), path("granules")];
+    let flags = ["--seams-out", &extra[0], "--out-qml", &extra[1], "--granules-out", &extra[2]];
+    assert!(region.map_with(&[&west, &east], "map", &flags).status.success());
+    let rows: Vec<Metric> = contract::read(&region.path("seams.parquet")).unwrap();
+    let value = |name: &str| rows.iter().find(|row| row.name == name).and_then(|row| row.value).unwrap();
+    assert!(value("overlap_difference_after") < 0.6 * value("overlap_difference_before"), "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row.name == "correction").count(), 2);
+    assert!(std::fs::read_to_string(region.path("map.qml")).unwrap().contains("singlebandpseudocolor"));
+    assert!(region.path("granules/east.png").is_file() && region.path("granules/west.png").is_file());
+
+    let alone = [path("alone.parquet")];
+    assert!(region.map_with(&[&west], "alone", &["--seams-out", &alone[0]]).status.success());
+    let rows: Vec<Metric> = contract::read(&region.path("alone.parquet")).unwrap();
+    assert!(rows.iter().all(|row| row.value.is_none() && row.n == 0), "{rows:?}");
+}
+
+#[test]
+fn a_published_list_becomes_tables_that_a_map_is_made_of() {
+    let region = Region::new();
+    std::fs::write(
+        region.path("list.csv"),
+        "granule,item_id,row,col,score\n48RVV,x,0,0,0.25\n48RVV,x,0,1,0.75\n",
+    )
+    .unwrap();
+    let square = "[[104.0,32.0],[105.0,32.0],[105.0,31.0],[104.0,31.0],[104.0,32.0]]";
+    let place = format!(
+        "{{\"features\":[{{\"properties\":{{\"Name\":\"48RVV\"}},\"geometry\":{{\"coordinates\":[{square}]}}}}]}}"
+    );
+    std::fs::write(region.path("places.json"), place).unwrap();
+    let run = |list: &str| {
+        Command::new(env!("CARGO_BIN_EXE_heatmap-stitch"))
+            .args(["published", "--tile-m", "3430", "--table"])
+            .arg(region.path(list))
+            .arg("--footprints")
+            .arg(region.path("places.json"))
+            .arg("--out")
+            .arg(region.path("scores"))
+            .output()
+            .unwrap()
+    };
+    assert!(run("list.csv").status.success(), "{}", stderr(&run("list.csv")));
+    let rows: Vec<Score> = contract::read(&region.path("scores/T48RVV.parquet")).unwrap();
+    assert_eq!((rows.len(), rows[1].score, rows[1].crs.as_str()), (2, Some(0.75), "EPSG:32648"));
+    assert_eq!((rows[1].west_m - rows[0].west_m, rows[0].north_m % 60.0), (3430.0, 0.0));
+    for (text, wanted) in [
+        ("granule,row,col,score\n48RVV,0,0,1.5\n", "in line 2"),
+        ("granule,row,score\n", "want a column col"),
+        ("granule,row,col,score\n48RXX,0,0,0.5\n", "want a footprint of granule 48RXX"),
+    ] {
+        std::fs::write(region.path("bad.csv"), text).unwrap();
+        let output = run("bad.csv");
+        assert!(output.status.code() == Some(1) && stderr(&output).contains(wanted), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -110,7 +207,6 @@ fn the_order_of_the_tables_does_not_change_a_byte() {
 fn input_that_makes_no_map_is_refused_in_one_line_and_old_maps_stay() {
     let region = Region::new();
     let good = region.write("good.parquet", &granule("good", "EPSG:32618", 500_000.0, 4_180_000.0));
-    let zone = region.write("zone.parquet", &granule("zone", "EPSG:32617", 500_000.0, 4_180_000.0));
     let degrees = region.write("degrees.parquet", &granule("degrees", "EPSG:4326", 0.0, 50.0));
     let empty = region.write::<Score>("empty.parquet", &[]);
     let mut rows = granule("dark", "EPSG:32618", 500_000.0, 4_180_000.0);
@@ -121,8 +217,7 @@ fn input_that_makes_no_map_is_refused_in_one_line_and_old_maps_stay() {
     let absent = region.path("absent.parquet");
     std::fs::write(region.path("map.tif"), "old").unwrap();
 
-    let cases: [(&[&Path], &str); 7] = [
-        (&[&good, &zone], "want EPSG:32618 as in"),
+    let cases: [(&[&Path], &str); 6] = [
         (&[&degrees], "want a coordinate system in metres, got EPSG:4326"),
         (&[&empty], "no tile in any --scores table"),
         (&[&dark], "want at least one tile with a score, got 16 tiles without"),

@@ -38,10 +38,19 @@ pub fn read_scores(path: &Path) -> anyhow::Result<Scores> {
             path.display()
         )
     })?;
+    let t = source.grid().transform;
+    area_means(&source, (side_m / t.pixel_height, side_m / t.pixel_width))
+}
+
+/// The first band of a raster as means over cells of some height and width in pixels, from its north-west corner.
+///
+/// # Errors
+/// For a damaged file.
+pub fn area_means(source: &Source, (height_px, width_px): (f64, f64)) -> anyhow::Result<Scores> {
     let (map, nodata) = (source.grid().clone(), source.nodata().map(|value| value as f32));
-    let rows = overlaps(map.height, side_m / map.transform.pixel_height);
-    let columns = overlaps(map.width, side_m / map.transform.pixel_width);
-    let cell_px = side_m / map.transform.pixel_height * side_m / map.transform.pixel_width;
+    let rows = overlaps(map.height, height_px);
+    let columns = overlaps(map.width, width_px);
+    let cell_px = height_px * width_px;
     let mut field = Field::unknown(rows.len(), columns.len());
     for (row, (first, lengths)) in rows.iter().enumerate() {
         let pixels = source.read_window::<f32>(1, *first, 0, lengths.len(), map.width)?;
@@ -55,7 +64,11 @@ pub fn read_scores(path: &Path) -> anyhow::Result<Scores> {
             *cover = (*cover / cell_px).min(1.0);
         }
     }
-    let transform = Affine { pixel_width: side_m, pixel_height: side_m, ..map.transform };
+    let transform = Affine {
+        pixel_width: width_px * map.transform.pixel_width,
+        pixel_height: height_px * map.transform.pixel_height,
+        ..map.transform
+    };
     Ok(Scores { grid: Grid { height: rows.len(), width: columns.len(), transform, crs: map.crs }, field })
 }
 
@@ -205,4 +218,18 @@ pub fn corners_deg(grid: &Grid) -> anyhow::Result<[[f64; 2]; 4]> {
     let (mut x, mut y) = ([b.west, b.east, b.east, b.west], [b.north, b.north, b.south, b.south]);
     transform_points(&grid.crs, &Crs::wgs84()?, &mut x, &mut y)?;
     Ok(std::array::from_fn(|i| [x[i], y[i]]))
+}
+
+/// Side of a cell on the ground, the root of its area: in a system of degrees, of that in the middle of the grid.
+#[must_use]
+pub fn cell_km(grid: &Grid) -> f64 {
+    /// Mean length of a degree of a great circle.
+    const KM_PER_DEG: f64 = 111.195;
+    let t = &grid.transform;
+    let area = t.pixel_width * t.pixel_height;
+    if !grid.crs.is_geographic() {
+        return area.sqrt() / 1000.0;
+    }
+    let (_, lat_deg) = t.to_world(grid.height as f64 / 2.0, 0.0);
+    (area * lat_deg.to_radians().cos()).sqrt() * KM_PER_DEG
 }

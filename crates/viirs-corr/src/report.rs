@@ -5,11 +5,12 @@ use figure::{Axis, Ground, Legend, Map, Panel, Scale, Scatter, Words, side_by_si
 
 use crate::MIN_COVER_SHARE;
 use crate::correlate::{pearson, spearman};
+use crate::details::Worth;
+use crate::field_pair::FieldPair;
 use crate::regrid::Field;
 
 const RADIANCE: &str = "Radiance (nW cm⁻² sr⁻¹)";
-const CAVEAT: &str =
-    "neighbouring cells are alike: the cells are fewer independent ones, so no interval is given";
+const CAVEAT: &str = "neighbouring cells are alike: the cells are fewer independent ones";
 
 /// The number of cells and the three coefficients of radiance (`xs`) with score (`ys`), missing below `min_n` cells.
 pub fn metrics(xs: &[f64], ys: &[f64], min_n: usize, saturation_nw_cm2_sr: Option<f64>) -> Vec<Metric> {
@@ -45,11 +46,29 @@ pub fn metrics(xs: &[f64], ys: &[f64], min_n: usize, saturation_nw_cm2_sr: Optio
     ]
 }
 
+/// The rows with their intervals and the number of cells that they are worth.
+pub fn with_worth(mut rows: Vec<Metric>, worths: &[Option<Worth>; 3], cell_km: f64) -> Vec<Metric> {
+    for (row, worth) in rows.iter_mut().zip(worths) {
+        let Some(worth) = worth.filter(|_| row.value.is_some()) else { continue };
+        (row.low, row.high) = worth.interval.unzip();
+        let blocks = match worth.interval {
+            Some(_) => format!("95 % interval over blocks of {:.1} km", worth.block_cells as f64 * cell_km),
+            None => "too few blocks for an interval".to_owned(),
+        };
+        let note = row.note.take().unwrap_or_default();
+        row.note = Some(format!("{note}; about {:.0} independent ones; {blocks}", worth.effective_n));
+    }
+    rows
+}
+
 /// A row in words.
 pub fn line(row: &Metric) -> String {
-    match row.value {
-        Some(value) => format!("{} {value:.3}, n = {}", label(&row.name), row.n),
-        None => format!("{}: {}", label(&row.name), row.note.as_deref().unwrap_or("not reported")),
+    match (row.value, row.low, row.high) {
+        (Some(value), Some(low), Some(high)) => {
+            format!("{} {value:.3} [{low:.3}, {high:.3}], n = {}", label(&row.name), row.n)
+        }
+        (Some(value), ..) => format!("{} {value:.3}, n = {}", label(&row.name), row.n),
+        (None, ..) => format!("{}: {}", label(&row.name), row.note.as_deref().unwrap_or("not reported")),
     }
 }
 
@@ -69,10 +88,11 @@ pub fn picture(
     rows: &[Metric],
     (score, light): (&Field, &Field),
     corners_deg: [[f64; 2]; 4],
-    (xs, ys): (Vec<f64>, Vec<f64>),
+    pair: &FieldPair,
 ) -> Result<Vec<u8>, figure::FigureError> {
     let ground = Some(Ground { corners_deg });
     let score_legend = Legend::linear("Development score", Scale::Score, 0.0, 1.0).nodata("no score");
+    let (xs, ys) = (pair.xs.clone(), pair.ys.clone());
     let brightest = xs.iter().copied().fold(1.0, f64::max);
     let light_legend = Legend::log1p(RADIANCE, Scale::Light, brightest).nodata("no data");
     let panel = |heading: &str, legend: Legend, field: &Field| {
@@ -98,16 +118,24 @@ pub fn picture(
         panel("Night light", light_legend, light)?,
         Panel::Scatter(scatter),
     ];
-    let subtitle = "Both averaged by area onto the coarser of the two grids. Neighbouring cells are alike: n overstates \
-                    what is known.";
-    let words = Words { title: title.to_owned(), subtitle: subtitle.to_owned(), credit: credit.to_owned() };
+    let worth = rows
+        .first()
+        .and_then(|row| row.low.is_some().then_some("in brackets, 95 % intervals over blocks of cells"));
+    let subtitle = format!(
+        "Both averaged by area onto the coarser of the two grids. Neighbouring cells are alike: {}.",
+        worth.unwrap_or("n overstates what is known")
+    );
+    let words = Words { title: title.to_owned(), subtitle, credit: credit.to_owned() };
     side_by_side(&words, &panels)
 }
 
 fn short(row: &Metric) -> String {
     row.value.map_or_else(
         || format!("{}: not reported", label(&row.name)),
-        |value| format!("{} {value:.2}", label(&row.name)),
+        |value| match (row.low, row.high) {
+            (Some(low), Some(high)) => format!("{} {value:.2} [{low:.2}, {high:.2}]", label(&row.name)),
+            _ => format!("{} {value:.2}", label(&row.name)),
+        },
     )
 }
 

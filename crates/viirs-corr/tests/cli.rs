@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use contract::Metric;
+use contract::{Metric, Score, TileId};
 use raster::{Affine, BandOut, CogOptions, Crs, Grid, Pixel, write_cog};
 
 struct Region {
@@ -110,7 +110,7 @@ fn light_ramp(_: usize, column: usize) -> f32 {
 #[test]
 fn lights_that_rise_with_the_score_correlate_and_the_table_says_how_much() {
     let region = Region::new();
-    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/1");
+    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/2");
     let lights = region.lights("lights.tif", -76.0, light_ramp);
     let output = region.compare(&map, &lights, &[]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -132,7 +132,7 @@ fn lights_that_rise_with_the_score_correlate_and_the_table_says_how_much() {
 fn a_cell_without_a_score_or_a_radiance_is_left_out_and_counted() {
     let region = Region::new();
     let gap = |row: usize, column: usize| if row < 5 { f32::NAN } else { ramp(row, column) };
-    let map = region.heatmap("heatmap.tif", (20, 30), gap, "heatmap/1");
+    let map = region.heatmap("heatmap.tif", (20, 30), gap, "heatmap/2");
     let dark = |row: usize, column: usize| if column < 50 { f32::NAN } else { light_ramp(row, column) };
     let lights = region.lights("lights.tif", -76.0, dark);
     let output = region.compare(&map, &lights, &[]);
@@ -152,7 +152,7 @@ fn a_cell_without_a_score_or_a_radiance_is_left_out_and_counted() {
 #[test]
 fn too_few_cells_are_not_reported() {
     let region = Region::new();
-    let map = region.heatmap("heatmap.tif", (3, 3), ramp, "heatmap/1");
+    let map = region.heatmap("heatmap.tif", (3, 3), ramp, "heatmap/2");
     let lights = region.lights("lights.tif", -76.0, light_ramp);
     let output = region.compare(&map, &lights, &[]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -167,7 +167,7 @@ fn too_few_cells_are_not_reported() {
 #[test]
 fn a_saturated_sensor_is_cut_as_told() {
     let region = Region::new();
-    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/1");
+    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/2");
     let lights = region.lights("lights.tif", -76.0, light_ramp);
     region.compare(&map, &lights, &[]);
     let open = region.metrics()[0].value.unwrap();
@@ -180,15 +180,15 @@ fn a_saturated_sensor_is_cut_as_told() {
 #[test]
 fn input_that_cannot_be_compared_is_refused_in_one_line() {
     let region = Region::new();
-    let map = region.heatmap("heatmap.tif", (4, 4), ramp, "heatmap/1");
+    let map = region.heatmap("heatmap.tif", (4, 4), ramp, "heatmap/2");
     let other = region.heatmap("other.tif", (4, 4), ramp, "heatmap/0");
     let lights = region.lights("lights.tif", -76.0, light_ramp);
     let picture = region.lights("picture.tif", -76.0, |_, column| column as u8);
     let far = region.lights("far.tif", 100.0, light_ramp);
     let absent = region.path("absent.tif");
     let cases = [
-        (&other, &lights, "want raster heatmap/1, got heatmap/0; make it again with heatmap-stitch"),
-        (&lights, &lights, "want raster heatmap/1, got no contract tag"),
+        (&other, &lights, "want raster heatmap/2, got heatmap/0; make it again with heatmap-stitch"),
+        (&lights, &lights, "want raster heatmap/2, got no contract tag"),
         (&map, &picture, "a rescaled or rendered picture is no radiance"),
         (&map, &far, "got a raster that does not meet it"),
         (&map, &absent, "absent.tif"),
@@ -207,11 +207,80 @@ fn input_that_cannot_be_compared_is_refused_in_one_line() {
 #[test]
 fn equal_runs_give_equal_bytes() {
     let region = Region::new();
-    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/1");
+    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/2");
     let lights = region.lights("lights.tif", -76.0, light_ramp);
     let run = || {
         region.compare(&map, &lights, &[]);
         ["viirs.png", "corr.parquet"].map(|name| std::fs::read(region.path(name)).unwrap())
     };
     assert!(run() == run());
+}
+
+/// The tiles of a made map as a table of scores.
+fn tiles(granule: &str, (rows, columns): (u32, u32)) -> Vec<Score> {
+    let tile = |i: u32| {
+        let (row, col) = (i / columns, i % columns);
+        let (west_m, north_m) = (420_000.0 + f64::from(col) * TILE_M, 4_200_000.0 - f64::from(row) * TILE_M);
+        Score {
+            granule: granule.parse().unwrap(),
+            tile: TileId { row, col },
+            crs: "EPSG:32618".to_owned(),
+            west_m,
+            south_m: north_m - TILE_M,
+            east_m: west_m + TILE_M,
+            north_m,
+            score: Some(f64::from(ramp(0, col as usize))),
+            sd: None,
+            low: None,
+            high: None,
+            distance_ratio: None,
+            outside: None,
+            n_members: 1,
+            skipped: None,
+        }
+    };
+    (0..rows * columns).map(tile).collect()
+}
+
+#[test]
+fn details_say_what_the_numbers_are_worth_and_every_granule_has_its_line() {
+    let region = Region::new();
+    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/2");
+    let lights = region.lights("lights.tif", -76.0, light_ramp);
+    let path = |name: &str| region.path(name).display().to_string();
+    for (name, shape) in [("all", (20, 30)), ("few", (4, 5))] {
+        let made = contract::Made::by("stage3-train");
+        contract::write(&region.path(&format!("{name}.parquet")), &tiles(name, shape), &made).unwrap();
+    }
+    let (all, few, details, table) =
+        (path("all.parquet"), path("few.parquet"), path("details.parquet"), path("table.md"));
+    let flags = [
+        "--scores",
+        &all,
+        "--scores",
+        &few,
+        "--details-out",
+        &details,
+        "--table-out",
+        &table,
+        "--draws",
+        "19",
+    ];
+    let output = region.compare(&map, &lights, &flags);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows: Vec<Metric> = contract::read(&region.path("details.parquet")).unwrap();
+    let find =
+        |name: &str, of: &str| rows.iter().find(|row| row.name == name && row.of.starts_with(of)).unwrap();
+    let effective_n = find("spearman_effective_n", "independent").value.unwrap();
+    assert!(effective_n < 60.0, "a ramp is far from 600 independent cells, got {effective_n}");
+    assert!(find("spearman_p_phases", "no correlation").value.unwrap() > 0.04, "20 draws cannot show less");
+    assert!(find("pearson_log1p_best_shift", "light moved").value.unwrap() > 0.9);
+    assert!(find("spearman", "all").value.unwrap() > 0.9);
+    assert_eq!((find("spearman", "few").value, find("spearman", "few").n), (None, 20));
+    assert_eq!(find("spearman", "tiles of 2 granules").n, 620);
+    let table = std::fs::read_to_string(region.path("table.md")).unwrap();
+    assert_eq!(table.lines().count(), 2 + 3, "{table}");
+    assert!(table.contains("| few | 20 | not reported |"), "{table}");
+    let refused = region.compare(&map, &lights, &["--table-out", &path("t.md")]);
+    assert_eq!(refused.status.code(), Some(2), "a table of granules wants --scores");
 }

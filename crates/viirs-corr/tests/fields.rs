@@ -60,7 +60,7 @@ fn heatmap(folder: &Path, score: impl Fn(usize) -> f32) -> viirs_corr::fields::S
     let grid = utm(320, 20.0);
     let pixels: Vec<f32> = (0..grid.len()).map(|i| score(i / 320 / 16 * 20 + i % 320 / 16)).collect();
     let bands = ["score_share", "sd_share"].map(|name| BandOut { name, unit: "share", pixels: &pixels });
-    let tags = [("CONTRACT", "heatmap/1"), ("TILE_SIDE_M", "320")]
+    let tags = [("CONTRACT", "heatmap/2"), ("TILE_SIDE_M", "320")]
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .to_vec();
     write_cog(&folder.join("heatmap.tif"), &grid, &bands, &CogOptions { tags, ..CogOptions::default() })

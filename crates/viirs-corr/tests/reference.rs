@@ -96,7 +96,7 @@ fn one_published_granule_goes_through_the_program() {
     let grid = tile_grid("48RVU", corners(&folder)["48RVU"]);
     let shares: Vec<f32> = scores.values().map(|&score| score as f32).collect();
     let bands = ["score_share", "sd_share"].map(|name| BandOut { name, unit: "share", pixels: &shares });
-    let tags = [("CONTRACT", "heatmap/1".to_owned()), ("TILE_SIDE_M", TILE_M.to_string())];
+    let tags = [("CONTRACT", "heatmap/2".to_owned()), ("TILE_SIDE_M", TILE_M.to_string())];
     let tags = tags.map(|(key, text)| (key.to_owned(), text)).to_vec();
     let work = tempfile::tempdir().unwrap();
     let path = |name: &str| work.path().join(name);

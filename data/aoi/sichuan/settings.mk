@@ -18,8 +18,6 @@ MAX_FAILED_SHARE = 0.02
 K_MIN = 3
 K_MAX = 20
 PIXEL_M = 100
-# one map a UTM zone
-ZONES = T47 T48
 NIGHT_LIGHTS = $(RAW)/nightlights/viirs_vnl_sichuan.tif
 NIGHT_LIGHTS_CREDIT = Earth Observation Group, VNL, CC BY 4.0
 TITLE = Development score, Sichuan
