@@ -105,6 +105,7 @@ def bench_overlap():
     seams = {name: value for (name, _), value in parquet_metrics(a.work / "seams.parquet").items()}
     FIGURES.add("overlap_difference_before", seams["overlap_difference_before"], "score", "lower", run.command)
     FIGURES.add("overlap_difference_held_out", seams["overlap_difference_held_out"], "score", "lower", run.command, 0.062)
+    FIGURES.add("overlap_difference_held_out_far", seams["overlap_difference_held_out_far"], "score", "lower", run.command)
     FIGURES.add("overlap_sd_ratio_map", seams["overlap_sd_ratio_map"], "after over before", "higher", run.command, 0.95)
     FIGURES.add("overlap_sd_ratio_granules", seams["overlap_sd_ratio_granules"], "after over before", "higher", run.command, 0.95)
     lights = a.reference / "nightlights/viirs_vnl_2025_sichuan.tif"

@@ -3,29 +3,29 @@
 //! A score s becomes σ(logit s + c): a correction c moves scores within 0 and 1, little at the ends and most in the middle, as haze, season and sun
 //! do. Within a granule c is a smooth surface over [`NODES`] x [`NODES`] nodes, bilinear between them, because one date is not off by the same
 //! amount everywhere. All surfaces are solved together: least absolute differences (iteratively reweighted least squares, as tiles differ with heavy
-//! tails) of the corrected scores of all pairs of tiles that share ground, by Gauss-Newton steps. Two penalties hold what the overlaps leave open:
-//! on the slope of a surface, and, weakly, on its size. Gauge: in each group of granules that hang together by overlaps the mean correction is 0; a
-//! granule alone stays as it is.
+//! tails) over all pairs of tiles that share ground. A difference counts in logits times the slope of σ between the two scores *as they were read*:
+//! counted in corrected scores, pushing all ground to 0 and 1, where σ is flat, would pass for agreement. Two penalties hold what the overlaps leave
+//! open: on the slope of a surface, and, weakly, on its size. Gauge: in each group of granules that hang together by overlaps the mean correction
+//! is 0; a granule alone stays as it is.
 //!
 //! Left out: a gain a scene. Least differences would shrink all scores to one value.
 
 use crate::overlap::{Granule, Pair};
 
-/// Nodes along a side of a granule: one in 14 km for 110 km.
-pub const NODES: usize = 9;
+/// Nodes along a side of a granule: one in 10 km for 110 km.
+pub const NODES: usize = 12;
 const K: usize = NODES * NODES;
 
 /// Weight of a surface's mean square in tiles of shared ground.
-const SIZE_WEIGHT: f64 = 2.0;
+const SIZE_WEIGHT: f64 = 1.0;
 /// Weight of the squared difference of neighbouring nodes.
 const SLOPE_WEIGHT: f64 = 0.1;
 /// Differences below this count as squares, above as absolute values.
 const L1_FROM: f64 = 0.01;
 /// Keeps scores of 0 and 1 finite in logits.
 const LOGIT_MARGIN: f64 = 0.01;
+/// Rounds of reweighting.
 const MAX_STEPS: usize = 25;
-/// The largest move of a node in one step, in logits.
-const MAX_MOVE: f64 = 1.0;
 /// Moves below this end the search.
 const SMALL_MOVE: f64 = 1e-4;
 const CG_STEPS: usize = 300;
@@ -53,10 +53,8 @@ impl Offsets {
         let problem = Problem::of(granules, pairs);
         let mut nodes = vec![0.0; granules.len() * K];
         for _ in 0..MAX_STEPS {
-            let mut step = problem.step(&nodes);
+            let step = problem.step(&nodes);
             let largest = step.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
-            let shrink = (MAX_MOVE / largest).min(1.0);
-            step.iter_mut().for_each(|v| *v *= shrink);
             nodes.iter_mut().zip(&step).for_each(|(node, v)| *node += v);
             centre(&mut nodes, &groups);
             if largest < SMALL_MOVE {
@@ -179,10 +177,11 @@ fn centre(nodes: &mut [f64], groups: &[usize]) {
     }
 }
 
-/// A pair as a row: its nodes and shares on both sides, its logits, its weight.
+/// A pair as a row: its nodes and shares on both sides, how far apart its logits are, what a logit is worth in scores, its weight.
 struct Row {
     nodes: [[(usize, f64); 4]; 2],
-    logits: [f64; 2],
+    apart_logit: f64,
+    slope: f64,
     weight: f64,
 }
 
@@ -196,30 +195,30 @@ impl Problem {
             let side = |i: usize| {
                 let (granule, tile) = (pair.granules[i], pair.tiles[i]);
                 let score = granules[granule].patches[tile].score_share?;
-                Some((
-                    spots(&granules[granule], tile).map(|(node, share)| (granule * K + node, share)),
-                    logit(score),
-                ))
+                let nodes = spots(&granules[granule], tile).map(|(node, share)| (granule * K + node, share));
+                Some((nodes, logit(score)))
             };
             let ((near, near_logit), (far, far_logit)) = (side(0)?, side(1)?);
-            Some(Row { nodes: [near, far], logits: [near_logit, far_logit], weight: pair.area_tiles })
+            Some(Row {
+                nodes: [near, far],
+                apart_logit: near_logit - far_logit,
+                slope: slope((near_logit + far_logit) / 2.0),
+                weight: pair.area_tiles,
+            })
         };
         Problem { rows: pairs.iter().filter_map(row).collect() }
     }
 
-    /// One Gauss-Newton step: the solution of the weighted normal equations by conjugate gradients.
+    /// One step: weights from the corrections as they are, then the solution of the normal equations by conjugate gradients.
     fn step(&self, nodes: &[f64]) -> Vec<f64> {
         let mut lines = Vec::with_capacity(self.rows.len());
         let mut down = penalty(nodes);
         down.iter_mut().for_each(|v| *v = -*v);
         for row in &self.rows {
-            let moved = |i: usize| {
-                row.logits[i] + row.nodes[i].iter().map(|(node, share)| share * nodes[*node]).sum::<f64>()
-            };
-            let (near, far) = (moved(0), moved(1));
-            let residual = score_of(near) - score_of(far);
+            let moved = |i: usize| row.nodes[i].iter().map(|(node, share)| share * nodes[*node]).sum::<f64>();
+            let residual = row.slope * (row.apart_logit + moved(0) - moved(1));
             let weight = row.weight / residual.abs().max(L1_FROM);
-            let line = Line { row, slopes: [slope(near), -slope(far)], weight };
+            let line = Line { row, slopes: [row.slope, -row.slope], weight };
             line.add(&mut down, -weight * residual);
             lines.push(line);
         }

@@ -8,7 +8,7 @@ use contract::Metric;
 use heatmap_stitch::layer::{Layer, Patch};
 use heatmap_stitch::offsets::Offsets;
 use heatmap_stitch::overlap::{Granule, pairs};
-use heatmap_stitch::seams::{difference, held_out};
+use heatmap_stitch::seams::{Split, difference, held_out};
 use raster::Crs;
 
 const SIDE_M: f64 = 1000.0;
@@ -67,8 +67,9 @@ fn planted_shifts_are_found_where_ground_is_shared() {
         difference(&granules, &pairs, &offsets).unwrap(),
     );
     assert!(after < before / 10.0, "{before} to {after}");
-    let held = held_out(&granules, &pairs).unwrap();
-    assert!(held < 0.6 * before, "{before} to {held} on the halves that nothing was solved on");
+    let [near, far] = [Split::Blocks, Split::Halves].map(|split| held_out(&granules, &pairs, split).unwrap());
+    assert!(near < 0.6 * before, "{before} to {near} on the blocks that nothing was solved on");
+    assert!(far < before, "{before} to {far} on the halves that nothing was solved on");
 }
 
 #[test]
@@ -147,7 +148,9 @@ fn the_published_scores_agree_on_held_out_overlaps_better_than_neighbours_do() {
     assert!((before - 0.100).abs() < 0.005, "METHODS T4 begins at .100, got {before}");
     assert!(held < 0.062, "METHODS T4 asks for less than .062, got {held}");
     assert!((value("neighbour_difference") - 0.062).abs() < 0.001);
+    let far = value("overlap_difference_held_out_far");
+    assert!(far < 0.075, "carried over half a strip, corrections still help, got {far}");
     for name in ["overlap_sd_ratio_map", "overlap_sd_ratio_granules"] {
-        assert!(value(name) >= 0.95, "{name} {}: agreement by flattening", value(name));
+        assert!((0.95..1.05).contains(&value(name)), "{name} {}: flattened or stretched", value(name));
     }
 }

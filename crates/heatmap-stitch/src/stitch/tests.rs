@@ -128,7 +128,7 @@ fn a_map_in_pieces_is_the_map_as_a_whole() {
     let bounds = Bounds { west: 495_000.0, south: 3_360_000.0, east: 550_000.0, north: 3_405_000.0 };
     let grid = grid_over(&bounds, 100.0, &utm()).unwrap();
     let whole = mosaic(&layers, &grid);
-    assert!(whole.scenes.iter().any(|&n| n == 3.0), "all three granules share some ground");
+    assert!(whole.scenes.contains(&3.0), "all three granules share some ground");
     let pieces = Mosaic::of(&layers, &grid, JOINING).unwrap();
     for window in Window::of(&grid).tiles(97) {
         let n = window.len();
