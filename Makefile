@@ -221,15 +221,6 @@ pictures := $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LI
 ledgers := $(call ledger-of,published) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
 endif
 
-define flags-file # folder, stage, flags
-$1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,FORCE)
-	@mkdir -p $$(@D) && printf '%s\n' $$(call quote,$$(strip $3)) > $$@
-endef
-keep-flags = $(eval $(call flags-file,$1,$2,$3))
-$(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
-$(foreach stage,split classify score published map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
-$(foreach stage,cluster import vote aggregate train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
-
 # The report by county needs one map of all granules.
 report := $(if $(COUNTIES),$(if $(ZONES),,$(out)/report/index.html))
 report-flags = --zones $(COUNTIES) --zones-crs $(COUNTIES_CRS) $(call each,zone-id,$(COUNTIES_ID)) $(call each,zone-name,$(COUNTIES_NAME)) \
@@ -244,8 +235,17 @@ metrics += $(out)/regions-metrics.parquet
 pictures += $(report) $(out)/regions.parquet $(out)/regions.md $(out)/targeting.parquet
 ledgers += $(call ledger-of,report)
 summary-flags += --see $(report)
-$(call keep-flags,$(work),report,$$(report-flags))
 endif
+
+define flags-file # folder, stage, flags
+$1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,FORCE)
+	@mkdir -p $$(@D) && printf '%s\n' $$(call quote,$$(strip $3)) > $$@
+endef
+keep-flags = $(eval $(call flags-file,$1,$2,$3))
+$(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
+$(foreach stage,split classify score published map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
+$(if $(report),$(call keep-flags,$(work),report,$$(report-flags)))
+$(foreach stage,cluster import vote aggregate train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
 
 ## Commands
 
