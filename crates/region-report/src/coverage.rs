@@ -167,7 +167,7 @@ mod tests {
         for _ in 0..300 {
             let ring = star(&mut random, (30.3, 25.7), 24.0);
             let wanted = area(&ring);
-            assert!((covered(&[ring.clone()], 60, 60) - wanted).abs() < SUM_TOLERANCE_PX);
+            assert!((covered(std::slice::from_ref(&ring), 60, 60) - wanted).abs() < SUM_TOLERANCE_PX);
             let turned: Vec<_> = ring.into_iter().rev().collect();
             assert!((covered(&[turned], 60, 60) - wanted).abs() < SUM_TOLERANCE_PX, "whatever way it turns");
         }
