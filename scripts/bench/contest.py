@@ -51,8 +51,8 @@ TRAINED = {
 }
 # Rows that take long: minutes a seed, and what they give to `stage3-train train`.
 SLOW = {
-    "fine_tuned": (25, ["--train", "whole", "--members", "1", "--steps", "300", "--learning-rate", "0.0001"]),
-    "fine_tuned_tile_light": (25, ["--train", "whole", "--members", "1", "--steps", "300", "--learning-rate", "0.0001", "--normalise", "tile"]),
+    "fine_tuned": (40, ["--train", "whole", "--members", "1", "--steps", "300", "--learning-rate", "0.0001"]),
+    "fine_tuned_tile_light": (40, ["--train", "whole", "--members", "1", "--steps", "300", "--learning-rate", "0.0001", "--normalise", "tile"]),
 }
 GIVEN = ("siscore", "night_light", "local_judge")
 

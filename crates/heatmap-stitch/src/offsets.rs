@@ -218,7 +218,7 @@ impl Problem {
             let moved = |i: usize| row.nodes[i].iter().map(|(node, share)| share * nodes[*node]).sum::<f64>();
             let residual = row.slope * (row.apart_logit + moved(0) - moved(1));
             let weight = row.weight / residual.abs().max(L1_FROM);
-            let line = Line { row, slopes: [row.slope, -row.slope], weight };
+            let line = Line { row, weight };
             line.add(&mut down, -weight * residual);
             lines.push(line);
         }
@@ -229,15 +229,17 @@ impl Problem {
 /// A row's derivative.
 struct Line<'a> {
     row: &'a Row,
-    slopes: [f64; 2],
     weight: f64,
 }
 
 impl Line<'_> {
     fn each(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
-        (0..2).flat_map(move |i| {
-            self.row.nodes[i].iter().map(move |(node, share)| (*node, self.slopes[i] * share))
-        })
+        let slope = self.row.slope;
+        self.row
+            .nodes
+            .iter()
+            .zip([slope, -slope])
+            .flat_map(|(nodes, slope)| nodes.iter().map(move |(node, share)| (*node, slope * share)))
     }
 
     fn times(&self, x: &[f64]) -> f64 {

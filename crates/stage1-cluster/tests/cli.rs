@@ -162,24 +162,15 @@ fn folders_of_pictures_become_tiles_and_clusters() {
     }
     let (tiles, out) = (dir.path().join("t.parquet"), dir.path().join("c.parquet"));
     let path = |p: &Path| p.to_str().unwrap().to_owned();
-    let output = stage1(&[
-        "import",
-        "--images",
-        &path(&images),
-        "--labelled",
-        &path(&labelled),
-        "--labelled-images",
-        &path(&extra),
-        "--labelled-class",
-        "uninhabited",
-        "--labelled-cluster",
-        "4",
-        "--tiles-out",
-        &path(&tiles),
-        "--out",
-        &path(&out),
-    ]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let import = |more: &[&str]| {
+        let files = [&images, &labelled, &extra, &tiles, &out].map(|file| path(file));
+        let [images, labelled, extra, tiles, out] = files.each_ref().map(String::as_str);
+        let chosen = ["--labelled-class", "uninhabited", "--labelled-cluster", "4"];
+        let inputs = ["import", "--images", images, "--labelled", labelled, "--labelled-images", extra];
+        let output = stage1(&[&inputs[..], &chosen, more, &["--tiles-out", tiles, "--out", out]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    import(&[]);
     let clusters: Vec<u32> = contract::read::<Cluster>(&out).unwrap().iter().map(|c| c.cluster).collect();
     assert_eq!(clusters, [0, 0, 0, 2, 2, 4]);
     let reader = TileReader::open(&tiles).unwrap();
@@ -188,28 +179,7 @@ fn folders_of_pictures_become_tiles_and_clusters() {
     assert_eq!(row[6].pixels, None);
 
     let shares = dir.path().join("l.parquet");
-    let output = stage1(&[
-        "import",
-        "--images",
-        &path(&images),
-        "--labelled",
-        &path(&labelled),
-        "--labelled-images",
-        &path(&extra),
-        "--labelled-class",
-        "uninhabited",
-        "--labelled-cluster",
-        "4",
-        "--class",
-        "urban=0-1",
-        "--labels-out",
-        &path(&shares),
-        "--tiles-out",
-        &path(&tiles),
-        "--out",
-        &path(&out),
-    ]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    import(&["--class", "urban=0-1", "--labels-out", &path(&shares)]);
     let clusters = contract::read::<Cluster>(&out).unwrap();
     let classes: Vec<&str> = clusters.iter().map(|c| c.class.as_str()).collect();
     assert_eq!(classes, ["urban", "urban", "urban", "", "", "uninhabited"]);

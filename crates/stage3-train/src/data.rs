@@ -177,6 +177,13 @@ pub fn read(
         pog.display(),
         present.len()
     );
+    if let Some(labels) = labels {
+        ensure!(
+            !loose.is_empty(),
+            "{}: want labels of tiles that are in no cluster, found none among the tiles given; leave --labels out, or give their tiles",
+            labels.display()
+        );
+    }
     Ok(Samples { all, n_levels, loose, rank_of, class_of, readers })
 }
 

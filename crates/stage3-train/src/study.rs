@@ -166,8 +166,9 @@ pub fn fit(
     let Some(pool) = pool(args.recipe, samples, chosen) else { return Ok(None) };
     let loose = loose::rows(samples, chosen, name == KEPT);
     let views = material.features.iter().zip(&material.stitches);
+    let weights = row_weights(args, &pool, &loose);
     let view = |(raw, stitches): (&Vec<Vec<f32>>, &Vec<Stitch>)| match args.recipe {
-        Recipe::Ridge => View::weighted(raw, &row_weights(args, &pool, &loose), args.components),
+        Recipe::Ridge => View::weighted(raw, &weights, args.components),
         _ => View::of(raw, stitches, chosen, args.components),
     };
     let views: Vec<View> = views.map(view).collect::<anyhow::Result<_>>()?;

@@ -227,6 +227,12 @@ fn labels_of_tiles_in_no_cluster_pull_them_to_the_place_of_their_classes() {
     let (without, with) = (brightest("without.safetensors"), brightest("with.safetensors"));
     assert!(without > 0.8 && with < without - 0.1, "{without} {with}");
 
+    contract::write(&scene.path("none.parquet"), &Vec::<Label>::new(), &Made::by("test")).unwrap();
+    let none = file("none.parquet");
+    let output = run(&scene.train_args("other.safetensors", &[&ridge[..], &["--labels", &none]].concat()));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("none.parquet: want labels of tiles"), "{text}");
+
     let output = run(&scene.train_args("other.safetensors", &["--labels", &given]));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && text.contains("--labels joins --recipe ridge only"), "{text}");
