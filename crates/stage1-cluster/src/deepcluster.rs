@@ -10,7 +10,7 @@ use crate::kmeans::{Search, group};
 use crate::network::{Learner, Plan, epoch, features, generator, head, optimiser};
 use crate::rows::Rows;
 use crate::stability::mutual_information;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use burn::module::{Module, Param};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -46,7 +46,7 @@ struct State {
 /// epoch that is not in a checkpoint already; checkpoints keep them.
 ///
 /// # Errors
-/// If pictures do not fit, the loss is no number any more, or a checkpoint cannot be written.
+/// If pictures do not fit, the loss is no number any more, or a checkpoint cannot be written or is of more epochs than asked for.
 pub fn train(
     begin: &dyn Fn() -> anyhow::Result<Backbone>,
     pictures: &[Rgb],
@@ -60,6 +60,13 @@ pub fn train(
     };
     let saved = settings.checkpoint.as_ref().and_then(|(path, run)| Checkpoint::read(path, run));
     let first = saved.as_ref().map_or(0, |saved| saved.step as usize);
+    if let Some((path, _)) = settings.checkpoint.as_ref().filter(|_| first > settings.epochs) {
+        bail!(
+            "{}: want a checkpoint of at most the {} epochs asked for, got one of {first}; ask for as many, or remove it",
+            path.display(),
+            settings.epochs
+        );
+    }
     let notes = saved.as_ref().map_or("", |saved| &saved.notes);
     let mut lines: Vec<String> = notes.lines().map(str::to_owned).collect();
     let (state, mut trunk_optimiser) = match saved {
@@ -265,7 +272,9 @@ mod tests {
         run(1, Some(checkpoint.clone()));
         let (broken, all) = run(3, Some(checkpoint.clone()));
         assert_eq!(all, lines);
-        assert_eq!(run(3, Some(checkpoint)).1, lines, "a run that was killed after its last epoch");
+        assert_eq!(run(3, Some(checkpoint.clone())).1, lines, "a run that was killed after its last epoch");
+        let fewer = train(&|| Ok(untrained()), &pictures, &settings(2, Some(checkpoint)), &mut |_| Ok(()));
+        assert!(fewer.unwrap_err().to_string().contains("of at most the 2 epochs asked for, got one of 3"));
         let of = |trunk: &Backbone| features(trunk, &pictures[..2], &settings(0, None).plan).unwrap();
         assert_eq!(of(&whole), of(&broken));
     }

@@ -28,8 +28,8 @@ pub struct Card {
     pub train: Part,
     /// Which backbone.
     pub backbone: String,
-    /// SHA-256 of the weights that the backbone started from, if there is one.
-    pub backbone_sha256: Option<String>,
+    /// SHA-256 of the weights that the backbone started from; of several, in the order in which members see through them; none for baselines.
+    pub backbone_sha256: Vec<String>,
     /// SHA-256 of the model that the card is of.
     pub model_sha256: String,
     /// How it learned from the order.

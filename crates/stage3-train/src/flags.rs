@@ -3,7 +3,7 @@
 use crate::card::Part;
 use crate::recipe::Recipe;
 use crate::sight::{Features, Normalise, Sight};
-use anyhow::{Context, ensure};
+use anyhow::{bail, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
 use contract::Made;
 use nn::{Architecture, Augment, DeviceChoice, Tones};
@@ -53,9 +53,10 @@ pub struct TrainArgs {
     /// The backbone: efficientnet-lite0 or resnet18
     #[arg(long, default_value = "efficientnet-lite0", value_name = "NAME")]
     pub backbone: Architecture,
-    /// The backbone's weights: .safetensors, .pth or .pt; not for --features colour and random
+    /// The backbone's weights: .safetensors, .pth or .pt; repeat, as for what stage1-cluster deepcluster made of them, and members of an
+    /// ensemble see through one after another; not for --features colour and random
     #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    pub weights: Vec<PathBuf>,
     /// What heads see of a picture
     #[arg(long, value_enum, default_value = "last")]
     pub features: Features,
@@ -203,12 +204,19 @@ impl TrainArgs {
         }
     }
 
-    /// The weights, where they are needed.
+    /// The weights that a whole network begins from.
     ///
     /// # Errors
-    /// If they are not given.
-    pub fn need_weights(&self) -> anyhow::Result<&Path> {
-        self.weights.as_deref().context("want the backbone's weights; give --weights")
+    /// If they are not given, or more than once.
+    pub fn first_weights(&self) -> anyhow::Result<&Path> {
+        match self.weights.as_slice() {
+            [weights] => Ok(weights),
+            [] => bail!("want the backbone's weights; give --weights"),
+            more => bail!(
+                "a whole network begins from one file of weights, got {}; give one --weights",
+                more.len()
+            ),
+        }
     }
 
     /// How the outputs were made.

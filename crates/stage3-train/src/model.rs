@@ -11,7 +11,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use nn::{Architecture, DeviceChoice, Rgb, Tones, load_whole};
 use rayon::prelude::*;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Heads and the training tiles around them, as in the file.
 #[derive(Module, Debug)]
@@ -58,12 +59,7 @@ impl Model {
     ///
     /// # Errors
     /// If the card, the model or the backbone's weights do not belong to each other.
-    pub fn load(
-        path: &Path,
-        card: &Card,
-        weights: Option<&Path>,
-        device: DeviceChoice,
-    ) -> anyhow::Result<Self> {
+    pub fn load(path: &Path, card: &Card, weights: &[PathBuf], device: DeviceChoice) -> anyhow::Result<Self> {
         let backbone: Architecture =
             card.backbone.parse().map_err(|e| anyhow::anyhow!("the card of {}: {e}", path.display()))?;
         let found = contract::sha256_of(path)?;
@@ -93,7 +89,7 @@ impl Model {
                 Heads { members: (0..card.n_members).map(member).collect(), near: near(n_features) };
             load_whole(&mut file, path)?;
             let file = file.valid();
-            let eye = Eye::load(card.sight.clone(), backbone, weights, choice)?;
+            let eye = Eye::load(card.sight.clone(), backbone, &weights, choice)?;
             (Kind::Heads(Box::new(eye), file.members), file.near)
         };
         Ok(Self { kind, scales: card.scales.clone(), ruler: near.map(|near| near.ruler()), device })
@@ -127,19 +123,24 @@ impl Model {
     }
 }
 
-fn backbone_weights<'a>(
-    model: &Path,
-    card: &Card,
-    weights: Option<&'a Path>,
-) -> anyhow::Result<Option<&'a Path>> {
-    let Some(wanted) = &card.backbone_sha256 else { return Ok(None) };
-    let weights = weights.context("want the weights that the model was trained on; give --weights")?;
-    let found = contract::sha256_of(weights)?;
-    ensure!(
-        &found == wanted,
-        "{}: want the weights that {} was trained on (SHA-256 {wanted}), got {found}; give that file",
-        weights.display(),
-        model.display(),
-    );
-    Ok(Some(weights))
+/// The files of weights in the order of the card.
+fn backbone_weights(model: &Path, card: &Card, given: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = BTreeMap::new();
+    for path in given {
+        let hash = contract::sha256_of(path)?;
+        ensure!(
+            card.backbone_sha256.is_empty() || card.backbone_sha256.contains(&hash),
+            "{}: want the weights that {} was trained on (SHA-256 {}), got {hash}; give that file",
+            path.display(),
+            model.display(),
+            card.backbone_sha256.join(", "),
+        );
+        found.insert(hash, path.clone());
+    }
+    let of = |wanted: &String| {
+        let missing =
+            || format!("want the weights that the model was trained on (SHA-256 {wanted}); give --weights");
+        found.get(wanted).cloned().with_context(missing)
+    };
+    card.backbone_sha256.iter().map(of).collect()
 }

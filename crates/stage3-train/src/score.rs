@@ -29,9 +29,9 @@ pub struct ScoreArgs {
     /// The model, from stage3-train train; its card lies beside it
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// The backbone's weights that the model was trained on, if it has heads on a backbone
+    /// The backbone's weights that the model was trained on, if it has heads on a backbone; repeat for each, in any order
     #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    weights: Vec<PathBuf>,
     /// A finer map: one score every so many pixels, each of a window of a tile's size; divides a tile's side [default: a tile]
     #[arg(long, value_name = "PX")]
     stride_px: Option<u32>,
@@ -64,8 +64,8 @@ fn score(world: &World, args: &ScoreArgs) -> anyhow::Result<Ledger> {
         // A pool exists already where a program runs several of these; its threads do as well.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(world.fair_threads()).build_global();
     }
-    let model = Model::load(&args.model, &card, args.weights.as_deref(), args.device)
-        .context("loading the score model")?;
+    let model =
+        Model::load(&args.model, &card, &args.weights, args.device).context("loading the score model")?;
     let plans: Vec<Plan> = jobs.iter().map(|job| Plan::of(args, job)).collect::<anyhow::Result<_>>()?;
     let (rank, size) = (world.rank(), world.size());
     world.converse(1, |post, mailboxes| {
@@ -153,10 +153,7 @@ fn made(args: &ScoreArgs, job: &Job) -> anyhow::Result<Made> {
         made = made.flag("stride-px", stride);
     }
     made = made.input(&job.tiles)?.input(&args.model)?;
-    if let Some(weights) = &args.weights {
-        made = made.input(weights)?;
-    }
-    Ok(made)
+    args.weights.iter().try_fold(made, |made, weights| made.input(weights)).map_err(Into::into)
 }
 
 /// Whether a table is there that was made so, from the same bytes.

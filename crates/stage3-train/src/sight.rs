@@ -5,7 +5,7 @@
 
 use crate::data::Samples;
 use crate::draw::generator;
-use anyhow::Context;
+use anyhow::ensure;
 use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -14,7 +14,7 @@ use nn::{Architecture, DeviceChoice, Embedder, Rgb, Tones, to_input};
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Shares of the pixels below the quantiles of a channel that are colour features.
 const QUANTILES: [f64; 5] = [0.05, 0.25, 0.5, 0.75, 0.95];
@@ -73,7 +73,7 @@ pub enum Light {
 }
 
 impl Normalise {
-    /// The lights in which pictures are seen; member m sees them in light m modulo their number.
+    /// The lights in which pictures are seen.
     pub fn lights(self) -> &'static [Light] {
         match self {
             Self::None => &[Light::AsIs],
@@ -159,33 +159,46 @@ impl Light {
     }
 }
 
-/// A sight with the networks that it needs.
+/// A sight with the networks that it needs: a look for each file of weights in each light.
 pub struct Eye {
     sight: Sight,
-    /// `[light][input side]`
-    embedders: Vec<Vec<Embedder>>,
+    looks: Vec<Look>,
+}
+
+/// One way to see a picture: a light, and the backbone's weights, loaded once for each side of its input.
+struct Look {
+    light: Light,
+    embedders: Vec<Embedder>,
 }
 
 impl Eye {
-    /// Loads the backbone once for each light and side of its input.
+    /// Loads the backbone once for each file of weights, each light and each side of its input.
     ///
     /// # Errors
     /// If weights are needed and cannot be read, or a side is no multiple of 32.
     pub fn load(
         sight: Sight,
         backbone: Architecture,
-        weights: Option<&Path>,
+        weights: &[PathBuf],
         device: DeviceChoice,
     ) -> anyhow::Result<Self> {
-        let mut embedders = Vec::new();
-        for light in sight.normalise.lights().iter().filter(|_| sight.needs_backbone()) {
-            let weights = weights.context("want the backbone's weights; give --weights")?;
+        let lights = sight.normalise.lights();
+        if !sight.needs_backbone() {
+            let looks = lights.iter().map(|&light| Look { light, embedders: Vec::new() }).collect();
+            return Ok(Self { sight, looks });
+        }
+        ensure!(!weights.is_empty(), "want the backbone's weights; give --weights");
+        let mut looks = Vec::new();
+        for (weights, &light) in weights.iter().flat_map(|w| lights.iter().map(move |light| (w, light))) {
             let load = |&px: &usize| {
                 Ok(Embedder::load(backbone, weights, px, device)?.normalising(light.at_input()))
             };
-            embedders.push(sight.input_px.iter().map(load).collect::<anyhow::Result<_>>()?);
+            looks.push(Look {
+                light,
+                embedders: sight.input_px.iter().map(load).collect::<anyhow::Result<_>>()?,
+            });
         }
-        Ok(Self { sight, embedders })
+        Ok(Self { sight, looks })
     }
 
     /// What is seen.
@@ -193,25 +206,37 @@ impl Eye {
         &self.sight
     }
 
-    /// The features of pictures of one granule in each light. `[picture][light][feature]`
+    /// How many looks it has at a picture; member m of an ensemble has look m modulo their number.
+    pub fn n_looks(&self) -> usize {
+        self.looks.len()
+    }
+
+    /// The light of a look.
+    pub fn light(&self, look: usize) -> Light {
+        self.looks[look].light
+    }
+
+    /// The features of pictures of one granule in each look. `[picture][look][feature]`
     ///
     /// # Errors
     /// If a side is no multiple of 32.
     pub fn look(&self, pictures: &[Rgb], scene: &Tones) -> anyhow::Result<Vec<Vec<Vec<f32>>>> {
         let mut all = vec![Vec::new(); pictures.len()];
-        for (at, &light) in self.sight.normalise.lights().iter().enumerate() {
-            let seen: Vec<Rgb> = pictures.par_iter().map(|p| self.sight.prepare(p, scene, light)).collect();
+        for at in 0..self.n_looks() {
+            let prepare = |p: &Rgb| self.sight.prepare(p, scene, self.light(at));
+            let seen: Vec<Rgb> = pictures.par_iter().map(prepare).collect();
             all.iter_mut().zip(self.see(&seen, at)?).for_each(|(of, row)| of.push(row));
         }
         Ok(all)
     }
 
-    /// The features in one light of pictures that [`Sight::prepare`] made for it. `[picture][feature]`
+    /// The features in one look of pictures that [`Sight::prepare`] made for its light. `[picture][feature]`
     ///
     /// # Errors
     /// If a side is no multiple of 32.
-    pub fn see(&self, seen: &[Rgb], light: usize) -> anyhow::Result<Vec<Vec<f32>>> {
-        let at_input = self.sight.normalise.lights()[light].at_input();
+    pub fn see(&self, seen: &[Rgb], look: usize) -> anyhow::Result<Vec<Vec<f32>>> {
+        let look = &self.looks[look];
+        let at_input = look.light.at_input();
         match self.sight.features {
             Features::Colour => return Ok(seen.par_iter().map(|p| colour_features(p, at_input)).collect()),
             Features::Random => {
@@ -222,7 +247,7 @@ impl Eye {
         }
         let mut all = vec![Vec::new(); seen.len()];
         let mut add = |more: Vec<Vec<f32>>| all.iter_mut().zip(more).for_each(|(row, more)| row.extend(more));
-        for embedder in &self.embedders[light] {
+        for embedder in &look.embedders {
             if self.sight.features != Features::Stages {
                 add(embedder.embed(seen)?);
             }
@@ -311,7 +336,7 @@ mod tests {
     }
 
     fn look(sight: Sight, picture: &Rgb) -> Vec<Vec<f32>> {
-        let eye = Eye::load(sight, Architecture::ResNet18, None, DeviceChoice::Cpu).unwrap();
+        let eye = Eye::load(sight, Architecture::ResNet18, &[], DeviceChoice::Cpu).unwrap();
         eye.look(std::slice::from_ref(picture), &Tones::of(picture)).unwrap().remove(0)
     }
 

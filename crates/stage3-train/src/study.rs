@@ -29,9 +29,9 @@ pub const KEPT: &str = "kept";
 
 /// What heads learn from.
 pub struct Material {
-    /// Raw features of all samples. `[light][sample][feature]`
+    /// Raw features of all samples. `[look][sample][feature]`
     pub features: Vec<Vec<Vec<f32>>>,
-    /// Stitched pictures, raw features too. `[light][stitch]`
+    /// Stitched pictures, raw features too. `[look][stitch]`
     pub stitches: Vec<Vec<Stitch>>,
     /// What was seen of the pictures.
     pub sight: Sight,
@@ -45,18 +45,18 @@ impl Material {
     pub fn gather(args: &TrainArgs, samples: &Samples, made: &Made) -> anyhow::Result<Self> {
         let (granules, reference) = colours(samples, args.normalise)?;
         let sight = args.sight(reference);
-        let eye = Eye::load(sight.clone(), args.backbone, args.weights.as_deref(), args.device)?;
-        let n_lights = sight.normalise.lights().len();
+        let eye = Eye::load(sight.clone(), args.backbone, &args.weights, args.device)?;
+        let n_looks = eye.n_looks();
         let cache =
             args.features_cache.as_ref().map(|folder| Cache::at(folder, &description(args, &sight, made)));
-        let features = match cache.as_ref().and_then(|c| c.read(n_lights, samples.n_pictures())) {
+        let features = match cache.as_ref().and_then(|c| c.read(n_looks, samples.n_pictures())) {
             Some(features) => features,
             None => look_at_all(samples, &eye, &granules)?,
         };
         if let Some(cache) = cache {
             cache.write(&features)?;
         }
-        let mut material = Self { features, stitches: vec![Vec::new(); n_lights], sight };
+        let mut material = Self { features, stitches: vec![Vec::new(); n_looks], sight };
         if args.stitch_weight != 0.0 && args.recipe != Recipe::Ridge {
             material.stitches = stitches(args, samples, &eye, &granules)?;
         }
@@ -70,18 +70,17 @@ fn description(args: &TrainArgs, sight: &Sight, made: &Made) -> String {
     format!("{} {} {sight:?} {inputs:?}", env!("CARGO_PKG_VERSION"), args.backbone)
 }
 
-/// `[light][sample][feature]`
+/// `[look][sample][feature]`
 fn look_at_all(samples: &Samples, eye: &Eye, granules: &[nn::Tones]) -> anyhow::Result<Vec<Vec<Vec<f32>>>> {
-    let n_lights = eye.sight().normalise.lights().len();
-    let mut features = vec![vec![Vec::new(); samples.n_pictures()]; n_lights];
+    let mut features = vec![vec![Vec::new(); samples.n_pictures()]; eye.n_looks()];
     let mut progress = Progress::over("pictures", samples.n_pictures());
     samples.each(&(0..samples.n_pictures()).collect::<Vec<_>>(), |pictures| {
         let Some(&(first, _)) = pictures.first() else { return Ok(()) };
         let (places, pictures): (Vec<usize>, Vec<Rgb>) = pictures.into_iter().unzip();
         progress.add(pictures.len());
         let seen = eye.look(&pictures, &granules[samples.tile(first).0])?;
-        for (i, of_lights) in places.into_iter().zip(seen) {
-            of_lights.into_iter().enumerate().for_each(|(light, row)| features[light][i] = row);
+        for (i, of_looks) in places.into_iter().zip(seen) {
+            of_looks.into_iter().enumerate().for_each(|(look, row)| features[look][i] = row);
         }
         Ok(())
     })?;
@@ -94,10 +93,9 @@ fn stitches(
     eye: &Eye,
     granules: &[nn::Tones],
 ) -> anyhow::Result<Vec<Vec<Stitch>>> {
-    let lights = eye.sight().normalise.lights();
     let everything: Vec<usize> = (0..samples.all.len()).collect();
     let Some(pool) = pool(args.recipe, samples, &everything) else {
-        return Ok(vec![Vec::new(); lights.len()]);
+        return Ok(vec![Vec::new(); eye.n_looks()]);
     };
     let mut rng = generator(args.seed, 0, head::BEFORE_ANY_STEP - 2);
     let pairs: Vec<_> = (0..N_STITCHES).map(|_| pool.pair(&mut rng)).collect();
@@ -109,7 +107,8 @@ fn stitches(
     })?;
     let same_size = |&(a, b, _): &(usize, usize, f64)| pictures[&a].dims() == pictures[&b].dims();
     let pairs: Vec<_> = pairs.into_iter().filter(same_size).collect();
-    let in_light = |(at, &light)| {
+    let in_look = |at| {
+        let light = eye.light(at);
         let prepare =
             |i: &usize| eye.sight().prepare(&pictures[i], &granules[samples.all[*i].granule], light);
         let stitch = |(a, b, share): &(usize, usize, f64)| prepare(a).stitched(&prepare(b), *share);
@@ -117,7 +116,7 @@ fn stitches(
         let of = |(&(upper, lower, share), features)| Stitch { features, upper, lower, share };
         Ok(pairs.iter().zip(eye.see(&stitched, at)?).map(of).collect())
     };
-    lights.iter().enumerate().map(in_light).collect()
+    (0..eye.n_looks()).map(in_look).collect()
 }
 
 /// Samples that a recipe draws from, by level and cluster.
@@ -128,13 +127,13 @@ pub fn pool(recipe: Recipe, samples: &Samples, chosen: &[usize]) -> Option<Pool>
     Pool::of(learnt.map(|&i| (i, samples.all[i].level, samples.all[i].cluster)))
 }
 
-/// A trained ensemble on raw features, each member with its scale. Member m sees light m modulo their number.
+/// A trained ensemble on raw features, each member with its scale. Member m has look m modulo their number.
 pub struct Fitted {
     /// Heads for raw features.
     pub heads: Vec<Head>,
     /// The scale of each.
     pub scales: Vec<Scale>,
-    /// The principal components that were found, in each light.
+    /// The principal components that were found, of each look.
     pub whiteners: Vec<Whitener>,
     /// How the loss of each member went.
     pub courses: Vec<Course>,
@@ -143,10 +142,10 @@ pub struct Fitted {
 impl Fitted {
     /// The mean score of each of some samples.
     pub fn means(&self, material: &Material, chosen: &[usize]) -> Vec<f64> {
-        let (device, n_lights) = (Device::flex(), self.whiteners.len());
+        let (device, n_looks) = (Device::flex(), self.whiteners.len());
         let mean = |&i: &usize| {
             let of =
-                |m: usize| self.scales[m].of(self.heads[m].raw(&material.features[m % n_lights][i], &device));
+                |m: usize| self.scales[m].of(self.heads[m].raw(&material.features[m % n_looks][i], &device));
             (0..self.heads.len()).map(of).sum::<f64>() / self.heads.len() as f64
         };
         chosen.par_iter().map(mean).collect()
@@ -172,10 +171,10 @@ pub fn fit(
         _ => View::of(raw, stitches, chosen, args.components),
     };
     let views: Vec<View> = views.map(view).collect::<anyhow::Result<_>>()?;
-    let (device, n_lights) = (Device::flex(), views.len());
+    let (device, n_looks) = (Device::flex(), views.len());
     let levels: Vec<usize> = chosen.iter().map(|&i| samples.all[i].level).collect();
     let member = |m: usize| {
-        let view = &views[m % n_lights];
+        let view = &views[m % n_looks];
         let mut rng = generator(args.seed, m as u64, head::BEFORE_ANY_STEP - 1);
         let pool = pool.bootstrap(&mut rng);
         let learnt = if args.recipe == Recipe::Ridge {
@@ -188,7 +187,7 @@ pub fn fit(
         };
         let course = Course { run: name.to_owned(), member: m, losses: learnt.history };
         let head = learnt.model.unwhitened(&view.whitener, &device);
-        let raw = |&i: &usize| head.raw(&material.features[m % n_lights][i], &device);
+        let raw = |&i: &usize| head.raw(&material.features[m % n_looks][i], &device);
         let scale = match args.recipe {
             Recipe::DevMeasure => Scale::Logistic,
             _ => Scale::fit(&chosen.iter().map(raw).collect::<Vec<_>>(), &levels, samples.n_levels),

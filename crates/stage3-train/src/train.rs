@@ -144,7 +144,7 @@ fn network(args: &TrainArgs, samples: &Samples, made: &Made, ledger: &mut Ledger
     let light = sight.normalise.lights()[0];
     let start = whole::Start {
         architecture: args.backbone,
-        weights: args.need_weights()?,
+        weights: args.first_weights()?,
         input_px: px,
         light,
         augment: args.augment(),
@@ -228,14 +228,14 @@ fn sized(limit: Limit, near: &Near) -> Limit {
 
 fn card(args: &TrainArgs, outcome: &Outcome, made: &Made) -> anyhow::Result<Card> {
     let inputs = made.pairs("card").into_iter().find(|(key, _)| key == "inputs").map(|(_, text)| text);
-    let weights = args.weights.as_deref().filter(|_| outcome.sight.needs_backbone());
+    let weights = args.weights.iter().filter(|_| outcome.sight.needs_backbone());
     Ok(Card {
         about: "Development score of a tile from 0 to 1: its place in the order of the clusters it was trained on. \
                 A rank, not money; it says nothing of people or of a place in another order."
             .into(),
         train: args.train,
         backbone: args.backbone.to_string(),
-        backbone_sha256: weights.map(contract::sha256_of).transpose()?,
+        backbone_sha256: weights.map(|path| contract::sha256_of(path)).collect::<Result<_, _>>()?,
         model_sha256: contract::sha256_of(&args.out)?,
         recipe: args.recipe,
         sight: outcome.sight.clone(),

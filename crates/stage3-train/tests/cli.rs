@@ -239,6 +239,34 @@ fn labels_of_tiles_in_no_cluster_pull_them_to_the_place_of_their_classes() {
 }
 
 #[test]
+fn members_see_through_each_file_of_weights_and_a_model_wants_all_of_them_in_any_order() {
+    let scene = Scene::make();
+    let mut other = std::fs::read(weights()).unwrap();
+    // The exponents of some weights near the end, halved or doubled.
+    let end = other.len() - 400_000;
+    other[end..end + 40_000].iter_mut().skip(2).step_by(4).for_each(|byte| *byte ^= 0x80);
+    std::fs::write(scene.path("other.safetensors"), other).unwrap();
+    let other = scene.path("other.safetensors").to_str().unwrap().to_owned();
+    let settings = ["--recipe", "ridge", "--features", "both", "--folds", "0", "--members", "2"];
+    succeeds(&scene.train_args("model.safetensors", &[&settings[..], &["--weights", &other]].concat()));
+    let missing = run(&score_args(&scene, "model.safetensors", "none.parquet", &[]));
+    let text = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text.contains("want the weights that the model was trained on (SHA-256"), "{text}");
+    let scores = |out: &str, more: &[&str]| {
+        succeeds(&score_args(&scene, "model.safetensors", out, more));
+        contract::read::<Score>(&scene.path(out)).unwrap()
+    };
+    let both = scores("both.parquet", &["--weights", &other]);
+    let mut swapped = score_args(&scene, "model.safetensors", "swapped.parquet", &["--weights"]);
+    let first = std::mem::replace(&mut swapped[6], other);
+    swapped.push(first);
+    succeeds(&swapped);
+    assert_eq!(contract::read::<Score>(&scene.path("swapped.parquet")).unwrap(), both);
+    assert!(both.iter().filter_map(|row| row.sd).any(|sd| sd > 0.0), "two networks see two things");
+}
+
+#[test]
 fn wrong_inputs_end_with_one_line_and_leave_the_old_model() {
     let scene = Scene::make();
     std::fs::write(scene.path("old.safetensors"), "old").unwrap();
