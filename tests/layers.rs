@@ -31,7 +31,7 @@ const FENCES: [(&str, &[&str]); 15] = [
     ("polars", &["contract"]),
     ("reqwest", &["s2-fetch", "vlm-label"]),
     ("async-openai", &["vlm-label"]),
-    ("cust", &[]),
+    ("cust", &["heatmap-stitch"]),
     ("ort", &[]),
 ];
 
@@ -182,7 +182,7 @@ fn tracked(extensions: &[&str]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let tops = ["Cargo.toml", "Makefile", "README.md", "README.zh-CN.md", "CHANGELOG.md", "DESIGN.md"];
     files.extend(tops.iter().map(|name| root().join(name)).filter(|path| path.is_file()));
-    for folder in [".ci", "crates", "data", "prompts", "scripts", "tests"] {
+    for folder in [".ci", "crates", "data", "kernels", "prompts", "scripts", "tests"] {
         walk(&root().join(folder), &mut files);
     }
     let fits = |path: &PathBuf| {

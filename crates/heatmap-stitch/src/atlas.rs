@@ -1,5 +1,6 @@
 //! `heatmap-stitch map`: reads scores, joins their granules, draws them, writes maps, a picture and a report of the seams.
 
+mod alone;
 mod input;
 mod picture;
 mod region;
@@ -16,6 +17,7 @@ use crate::offsets::Offsets;
 use crate::overlap::{Granule, pairs};
 use crate::seams;
 use crate::stitch::{Bands, Joining, Layer, Mosaic, NODATA};
+pub use alone::{read_granules, write_granule};
 use input::Input;
 pub(crate) use picture::corners_deg;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use contract::{CHANGE, HEATMAP, Made, Metric, RasterSpec};
-use figure::{Ground, Legend, Map, Scale, Words};
+use figure::{Ground, Legend, Map, Panel, Scale, Words};
 use raster::{BandOut, CogOptions, Grid, Overviews, Source, write_cog};
 
 use crate::atlas::{corners_deg, tags};
@@ -245,21 +245,28 @@ fn metrics(noise: &Noise, detectable: &[f32]) -> Vec<Metric> {
     ]
 }
 
+/// All changes, and those that are more than chance.
 fn picture(args: &ChangeArgs, grid: &Grid, change: &[f32], noise: &Noise) -> anyhow::Result<Vec<u8>> {
     /// Noise beyond which colours do not change.
     const RANGE_SDS: f64 = 4.0;
     let most = (RANGE_SDS * noise.sd).max(0.01);
-    let shown: Vec<f32> = change.iter().map(|&c| if c == NODATA { f32::NAN } else { c }).collect();
-    let legend = Legend::linear("Change of the score", Scale::Score, -most, most)
-        .ends("fell", "rose")
-        .nodata("no score at one date");
-    let image = legend.paint(grid.height, grid.width, &shown)?;
+    let least = noise.detectable();
     let ground = Some(Ground { corners_deg: corners_deg(grid)? });
+    let panel = |heading: String, shown: Vec<f32>| {
+        let legend = Legend::linear("Change of the score", Scale::Score, -most, most).nodata("one date only");
+        let image = legend.paint(grid.height, grid.width, &shown)?;
+        Ok::<_, figure::FigureError>(Panel::Map(Map { heading, image, ground, legend }))
+    };
+    let known = |c: f32| if c == NODATA { f32::NAN } else { c };
+    let beyond = |c: f32| if noise.verdict(c) == 0.0 { 0.0 } else { known(c) };
+    let panels = [
+        panel("Every change".to_owned(), change.iter().map(|&c| known(c)).collect())?,
+        panel(format!("More than ±{least:.3}"), change.iter().map(|&c| beyond(c)).collect())?,
+    ];
     let subtitle = format!(
-        "Changes smaller than {:.3} may be chance: 95 % of unchanged ground differs by less. A shift of {:+.3} between the dates is taken off.",
-        noise.detectable(),
+        "The minimum detectable change is {least:.3}: of ground where nothing changed 95 % differs by less, and 5 % by more. A shift of {:+.3} between the dates is taken off. Left: what was found; right: what is more than that.",
         noise.shift
     );
     let words = Words { title: args.title.clone(), subtitle, credit: args.credit.clone() };
-    Ok(figure::map(&words, &Map { heading: String::new(), image, ground, legend })?)
+    Ok(figure::side_by_side(&words, &panels)?)
 }

@@ -7,6 +7,7 @@
 //! ledgers of an area and says in plain text what went in, what was left out, what was found and how far to trust it.
 
 mod atlas;
+pub mod card;
 mod change;
 pub mod layer;
 pub mod offsets;
@@ -18,7 +19,7 @@ pub mod seams;
 pub mod stitch;
 mod summary;
 
-pub use atlas::MapArgs;
+pub use atlas::{MapArgs, read_granules, write_granule};
 pub use change::ChangeArgs;
 pub use published::PublishedArgs;
 pub use summary::SummaryArgs;

@@ -218,6 +218,11 @@ fn stripes(layer: &Layer, rows: &Axis, columns: &Axis, window: Window, bands: &m
     }
 }
 
+/// The bands of a pixel over one cell, or none.
+pub(crate) fn alone(cell: Option<&crate::layer::Cell>) -> [f32; 4] {
+    cell.map_or_else(Blend::default, Blend::alone).values()
+}
+
 /// A granule's cell at a pixel.
 pub(crate) struct Spot<'a> {
     pub cell: &'a crate::layer::Cell,

@@ -18,6 +18,15 @@ const shown = (value, digits = 3) => (known(value) ? value.toFixed(digits) : '�
 const percent = (value) => (known(value) ? `${(value * 100).toFixed(0)} %` : '–');
 const grouped = (value) => (known(value) ? Math.round(value).toLocaleString('en-US').replaceAll(',', '\u202f') : '–');
 const interval = (low, high, digits = 3) => (known(low) ? fill(words().interval, { low: shown(low, digits), high: shown(high, digits) }) : '–');
+const signed = (value) => (known(value) ? `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}` : '–');
+/** 1 or -1 where a zone rose or fell by more than chance, 0 where chance may have done it, null where that is not known. */
+const verdict = (zone) => {
+  const [change, least] = [cell(zone, 'change_share'), cell(zone, 'change_detectable_share')];
+  if (!known(change) || !known(least)) return null;
+  return Math.abs(change) > least ? Math.sign(change) : 0;
+};
+const changedWord = (zone) => words().verdicts[String(verdict(zone))] ?? null;
+const changeMark = (zone) => ({ 1: '▲ ', '-1': '▼ ', 0: '' })[String(verdict(zone))] ?? '';
 const nameOf = (zone) => (state.language === 'en' && cell(zone, 'name_en')) || cell(zone, 'name');
 const has = (name) => ATLAS.values[columnAt.get(name)].some(known);
 const zones = [...ATLAS.values[0].keys()];
@@ -42,6 +51,9 @@ function facts() {
   for (const metric of metrics('spearman_zones')) {
     add(fill(names.spearman, { of: ofWords(metric.of) }), shown(metric.value, 2), `${interval(metric.low, metric.high, 2)}, ${fill(words().n, metric)}`);
   }
+  const [risen] = metrics('zones_risen');
+  const [fallen] = metrics('zones_fallen');
+  if (risen) add(names.changed, `${risen.value} / ${fallen.value}`, fill(names.changed_of, risen));
   for (const gini of metrics('gini')) add(names.gini, shown(gini.value), interval(gini.low, gini.high));
   const [between] = metrics('theil_between');
   const [within] = metrics('theil_within');
@@ -71,6 +83,8 @@ function tableColumns() {
     { id: 'ranks', number: true, value: (z) => cell(z, 'rank_low'), html: (z) => (known(cell(z, 'rank_low')) ? `${cell(z, 'rank_low')}–${cell(z, 'rank_high')}` : '–') },
     { id: 'group', number: true, value: (z) => cell(z, 'group'), html: (z) => cell(z, 'group') ?? '–' },
     { id: 'bottom_fifth_share', number: true, value: (z) => cell(z, 'bottom_fifth_share'), html: (z) => percent(cell(z, 'bottom_fifth_share')) },
+    { id: 'change_share', number: true, value: (z) => cell(z, 'change_share'), html: (z) => `<span class="${verdict(z) === 0 ? 'chance' : ''}">${changeMark(z)}${signed(cell(z, 'change_share'))}</span>`, title: (z) => changedWord(z) ?? '', if: has('change_share') },
+    { id: 'change_detectable_share', number: true, extra: true, value: (z) => cell(z, 'change_detectable_share'), html: (z) => shown(cell(z, 'change_detectable_share')), if: has('change_detectable_share') },
     { id: 'coverage_share', number: true, extra: true, value: (z) => cell(z, 'coverage_share'), html: (z) => percent(cell(z, 'coverage_share')) },
     { id: 'night_light_nw_cm2_sr', number: true, extra: true, value: (z) => cell(z, 'night_light_nw_cm2_sr'), html: (z) => shown(cell(z, 'night_light_nw_cm2_sr'), 2), if: has('night_light_nw_cm2_sr') },
     { id: 'population', number: true, extra: true, value: (z) => cell(z, 'population'), html: (z) => grouped(cell(z, 'population')), if: has('population') },
@@ -140,7 +154,9 @@ function zoneStory(zone) {
     [w.below, percent(cell(zone, 'below_share'))],
     [w.spread, shown(cell(zone, 'spread_share'))],
     [w.model_sd, shown(cell(zone, 'model_sd_share'))],
-    [w.change, shown(cell(zone, 'change_share'))],
+    [w.change, has('change_share') ? signed(cell(zone, 'change_share')) : null],
+    [w.detectable, shown(cell(zone, 'change_detectable_share'))],
+    [w.changed, changedWord(zone)],
     [w.light, shown(cell(zone, 'night_light_nw_cm2_sr'), 2)],
     [ATLAS.official, has('official') ? grouped(cell(zone, 'official')) : null],
     [w.people, grouped(cell(zone, 'population'))],
@@ -200,7 +216,7 @@ function tileStory(i) {
   const places = known(about.rank) ? `${shown(about.rank, 1)} ${interval(about.rank_low, about.rank_high, 1)}` : null;
   const facts = [
     [w.score, swatch(tiles.score[i]) + shown(tiles.score[i])],
-    [w.sd, shown(tiles.sd[i])],
+    [w.sd, shown(tiles.sd?.[i])],
     [w.outside, tiles.outside[i] ? words().yes : null],
     [w.class, about.class && escaped(about.class)],
     [w.cluster, cluster],
@@ -262,7 +278,8 @@ function method() {
     sd: has('model_sd_share') ? w.method_sd : '',
     gcj: flags.zones_crs === 'gcj02' ? w.method_gcj : '',
   };
-  byId('method-text').innerHTML = `<ul>${w.method_text.map((text) => `<li>${escaped(fill(text, values))}</li>`).join('')}</ul>`;
+  const texts = has('change_share') ? [...w.method_text, w.method_change] : w.method_text;
+  byId('method-text').innerHTML = `<ul>${texts.map((text) => `<li>${escaped(fill(text, values))}</li>`).join('')}</ul>`;
   const head = w.metric_columns.map((name) => `<th>${name}</th>`).join('');
   const line = (m) => `<tr><td>${escaped(m.name)}</td><td class="wrap">${escaped(m.of)}</td><td class="number">${shown(m.value, Number.isInteger(m.value) ? 0 : 3)}</td><td>${interval(m.low, m.high)}</td><td class="number">${m.n}</td><td class="wrap">${escaped(m.note ?? '')}</td></tr>`;
   byId('metric-table').innerHTML = `<table><thead><tr>${head}</tr></thead><tbody>${ATLAS.metrics.map(line).join('')}</tbody></table>`;
@@ -291,6 +308,7 @@ function legend() {
     if (layer === 'zones' || layer === 'score') return bar(ATLAS.palette.score, `0 ${w.low_word}`, `1 ${w.high_word}`, w.score_legend);
     if (layer === 'night_light') return bar(ATLAS.palette.light, shown(range[0], 1), `≥ ${shown(range[1], 1)}`, w.light_legend);
     if (layer === 'sd') return bar(ATLAS.palette.sd, shown(range[0], 2), `≥ ${shown(range[1], 2)}`, w.sd_legend);
+    if (layer === 'change') return bar(ATLAS.palette.score, `≤ ${signed(range[0])}`, `≥ ${signed(range[1])}`, w.change_legend);
     return layer === 'imagery' ? `<div class="side">${w.image_legend}</div>` : '';
   };
   byId('legend').innerHTML = one(left) + (right && right !== left ? one(right) : '');

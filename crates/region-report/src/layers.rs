@@ -1,14 +1,15 @@
 //! Rasters as pictures for the page: warped to the Web Mercator plane in which browsers draw maps, coloured, as PNG.
 //!
 //! Each pixel of a picture takes the raster's pixel under its centre: tiles keep their edges, and no value is made up. A picture is at
-//! most [`MAX_SIDE_PX`] a side, so that a page stays small; the rasters themselves hold all there is.
+//! most [`MAX_SIDE_PX`] a side and has a byte a pixel, or is a JPEG where it is a photograph, so that a page stays small; the rasters themselves
+//! hold all there is.
 
 use std::f64::consts::PI;
 use std::path::Path;
 
 use anyhow::Context as _;
 use figure::{Rgb, Scale};
-use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 use raster::{Bounds, Crs, Grid, Source, transform_points};
 use rayon::prelude::*;
 
@@ -19,12 +20,19 @@ const ROWS: usize = 32;
 /// Share of the pixels that the brightest colours leave out at either end of an image or a light.
 const STRETCH_SHARE: f64 = 0.005;
 
+/// Colours of a picture of values; the last byte is for none.
+const N_COLOURS: usize = 255;
+/// Of the picture of a scene, from 0 to 100.
+const JPEG_QUALITY: u8 = 85;
+
 /// A picture on the globe.
 pub struct Layer {
-    /// What it shows: `score`, `sd`, `night_light`, `imagery`.
+    /// What it shows: `score`, `sd`, `night_light`, `change`, `imagery`.
     pub id: &'static str,
-    /// The PNG file.
-    pub png: Vec<u8>,
+    /// The file.
+    pub file: Vec<u8>,
+    /// Its media type.
+    pub media_type: &'static str,
     /// West, south, east and north in degrees.
     pub bounds_deg: [f64; 4],
     /// Values of the first and the last colour.
@@ -86,41 +94,85 @@ impl Plane {
         Ok(parts.concat())
     }
 
-    fn layer(&self, id: &'static str, pixels: &[[u8; 4]], range: [f64; 2]) -> anyhow::Result<Layer> {
-        let mut png = Vec::new();
-        let (width, height) = (self.width as u32, self.height as u32);
-        PngEncoder::new(&mut png)
-            .write_image(pixels.as_flattened(), width, height, ExtendedColorType::Rgba8)
-            .with_context(|| format!("drawing the layer {id}"))?;
+    /// A picture whose bytes are places in a table of colours, [`N_COLOURS`] for none.
+    fn paletted(
+        &self,
+        id: &'static str,
+        pixels: &[u8],
+        scale: Scale,
+        range: [f64; 2],
+    ) -> anyhow::Result<Layer> {
+        let mut palette: Vec<u8> = scale.table(N_COLOURS).iter().flat_map(|c| [c.0, c.1, c.2]).collect();
+        palette.extend([0, 0, 0]);
+        let mut alpha = vec![255; N_COLOURS];
+        alpha.push(0);
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(palette);
+        encoder.set_trns(alpha);
+        encoder.set_compression(png::Compression::High);
+        // Places in a table are no amounts: what a filter would predict from a neighbour means nothing.
+        encoder.set_filter(png::Filter::NoFilter);
+        let drawn = encoder.write_header().and_then(|mut writer| {
+            writer.write_image_data(pixels)?;
+            writer.finish()
+        });
+        drawn.with_context(|| format!("drawing the layer {id}"))?;
+        Ok(self.layer(id, file, "image/png", range))
+    }
+
+    fn layer(&self, id: &'static str, file: Vec<u8>, media_type: &'static str, range: [f64; 2]) -> Layer {
         let b = self.bounds;
-        Ok(Layer { id, png, bounds_deg: [b.west, b.south, b.east, b.north], range })
+        Layer { id, file, media_type, bounds_deg: [b.west, b.south, b.east, b.north], range }
     }
 }
 
-/// A band as a picture: `None` as the range takes it from the pixels, from 0 to nearly the highest.
+/// Which values the first and the last colour stand for.
+#[derive(Clone, Copy)]
+enum Range {
+    /// These.
+    Given(f64, f64),
+    /// 0 and nearly the highest.
+    FromZero,
+    /// Nearly the largest, less and more than 0.
+    AroundZero,
+}
+
+impl Range {
+    fn of(self, values: &[f32]) -> [f64; 2] {
+        let (lowest, highest) = stretch(values);
+        let most = lowest.abs().max(highest.abs()).max(f64::MIN_POSITIVE);
+        match self {
+            Range::Given(low, high) => [low, high],
+            Range::FromZero => [0.0, highest.max(f64::MIN_POSITIVE)],
+            Range::AroundZero => [-most, most],
+        }
+    }
+}
+
+/// A band as a picture.
 fn painted(
     (path, band): (&Path, usize),
     id: &'static str,
     bounds: Bounds,
     scale: Scale,
-    range: Option<[f64; 2]>,
+    range: Range,
     shape: fn(f64) -> f64,
 ) -> anyhow::Result<Layer> {
     let source = Source::open(path)?;
     let plane = Plane::of(bounds);
     let values = warped(&source, band, &plane)?;
-    let range = range.unwrap_or_else(|| [0.0, stretch(&values).1.max(f64::MIN_POSITIVE)]);
-    let table = scale.table(256);
+    let range = range.of(&values);
     let [low, high] = range.map(shape);
     let colour = |value: &f32| {
         let share = (shape(f64::from(*value)) - low) / (high - low);
         if share.is_nan() {
-            return [0, 0, 0, 0];
+            return N_COLOURS as u8;
         }
-        let Rgb(r, g, b) = table[(share.clamp(0.0, 1.0) * 255.0).round() as usize];
-        [r, g, b, 255]
+        (share.clamp(0.0, 1.0) * (N_COLOURS - 1) as f64).round() as u8
     };
-    plane.layer(id, &values.iter().map(colour).collect::<Vec<_>>(), range)
+    plane.paletted(id, &values.iter().map(colour).collect::<Vec<_>>(), scale, range)
 }
 
 /// Values of a band under the plane's pixels, not a number where there is none.
@@ -154,9 +206,9 @@ pub fn map_layers(heatmap: &Path, bands: (usize, Option<usize>)) -> anyhow::Resu
     let bounds = raster::bounds_deg(Source::open(heatmap)?.grid())?;
     let same = |value: f64| value;
     let mut layers =
-        vec![painted((heatmap, bands.0), "score", bounds, Scale::Score, Some([0.0, 1.0]), same)?];
+        vec![painted((heatmap, bands.0), "score", bounds, Scale::Score, Range::Given(0.0, 1.0), same)?];
     if let Some(band) = bands.1 {
-        layers.push(painted((heatmap, band), "sd", bounds, Scale::Doubt, None, same)?);
+        layers.push(painted((heatmap, band), "sd", bounds, Scale::Doubt, Range::FromZero, same)?);
     }
     Ok(layers)
 }
@@ -168,7 +220,16 @@ pub fn map_layers(heatmap: &Path, bands: (usize, Option<usize>)) -> anyhow::Resu
 pub fn light_layer(heatmap: &Path, lights: &Path) -> anyhow::Result<Layer> {
     let bounds = raster::bounds_deg(Source::open(heatmap)?.grid())?;
     let log = |radiance: f64| radiance.max(0.0).ln_1p();
-    painted((lights, 1), "night_light", bounds, Scale::Light, None, log)
+    painted((lights, 1), "night_light", bounds, Scale::Light, Range::FromZero, log)
+}
+
+/// The layer of the change between two dates, over the map.
+///
+/// # Errors
+/// For rasters that cannot be read.
+pub fn change_layer(heatmap: &Path, change: &Path) -> anyhow::Result<Layer> {
+    let bounds = raster::bounds_deg(Source::open(heatmap)?.grid())?;
+    painted((change, 1), "change", bounds, Scale::Score, Range::AroundZero, |value| value)
 }
 
 /// The layer of a scene in natural colours: its bands named red, green and blue, or B04, B03 and B02, or the first three.
@@ -191,11 +252,17 @@ pub fn image_layer(path: &Path) -> anyhow::Result<Layer> {
     let plane = Plane::of(raster::bounds_deg(source.grid())?);
     let [red, green, blue] = bands.map(|band| channel(&source, band, &plane));
     let (red, green, blue) = (red?, green?, blue?);
+    let Rgb(r, g, b) = Rgb::NODATA;
     let pixel = |i: usize| match (red[i], green[i], blue[i]) {
-        (Some(r), Some(g), Some(b)) => [r, g, b, 255],
-        _ => [0, 0, 0, 0],
+        (Some(r), Some(g), Some(b)) => [r, g, b],
+        _ => [r, g, b],
     };
-    plane.layer("imagery", &(0..red.len()).map(pixel).collect::<Vec<_>>(), [0.0, 1.0])
+    let pixels: Vec<[u8; 3]> = (0..red.len()).map(pixel).collect();
+    let mut file = Vec::new();
+    JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY)
+        .write_image(pixels.as_flattened(), plane.width as u32, plane.height as u32, ExtendedColorType::Rgb8)
+        .context("drawing the layer imagery")?;
+    Ok(plane.layer("imagery", file, "image/jpeg", [0.0, 1.0]))
 }
 
 /// A band as bytes, stretched over nearly all its values.
@@ -221,6 +288,25 @@ mod tests {
         for lat in [-60.0, 0.0, 30.5, 84.0] {
             assert!((lat_deg(mercator_y(lat)) - lat).abs() < 1e-10);
         }
+    }
+
+    #[test]
+    fn a_picture_of_values_is_a_byte_a_pixel_and_what_is_missing_can_be_seen_through() {
+        let bounds = Bounds { west: 0.0, south: 0.0, east: 2.0, north: 1.0 };
+        let plane = Plane { bounds, height: 1, width: 3 };
+        let layer = plane.paletted("score", &[0, 254, 255], Scale::Score, [0.0, 1.0]).unwrap();
+        let pixels = image::load_from_memory(&layer.file).unwrap().to_rgba8().into_raw();
+        let [low, high] = [0.0, 1.0].map(|share| Scale::Score.at(share));
+        assert_eq!(pixels, [low.0, low.1, low.2, 255, high.0, high.1, high.2, 255, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_range_around_zero_has_as_much_on_either_side() {
+        assert_eq!(
+            Range::AroundZero.of(&[0.1; 5].map(|v: f32| -v)),
+            [f64::from(-0.1_f32), f64::from(0.1_f32)]
+        );
+        assert_eq!(Range::FromZero.of(&[f32::NAN]), [0.0, 1.0]);
     }
 
     #[test]

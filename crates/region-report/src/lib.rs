@@ -2,7 +2,8 @@
 //!
 //! `report` takes zones (GeoJSON, GeoPackage, FlatGeobuf; GCJ-02 on request) and a heat map, and says for each zone what its mean score
 //! is, how much of it the map covers, how sure that is, and how sure its place among the others is; for all zones how unequal they are,
-//! how a budget that serves the lowest first would err, and how the scores agree with night light and official statistics.
+//! how a budget that serves the lowest first would err, how the scores agree with night light and official statistics, and which zones changed
+//! between two dates by more than chance.
 //! It writes a table, copies for spreadsheets and GIS programs, and a page that opens without a network.
 //! `zonal` gives exact means of any raster over zones, and nothing else.
 //!
@@ -12,6 +13,7 @@
 
 pub mod agreement;
 pub mod bootstrap;
+mod change;
 pub mod coverage;
 mod export;
 pub mod inequality;
@@ -19,6 +21,7 @@ mod layers;
 mod means;
 mod note;
 pub mod official;
+mod packed;
 mod page;
 mod population;
 mod report;

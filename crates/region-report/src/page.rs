@@ -12,7 +12,8 @@ use figure::{Rgb, Scale};
 use serde_json::{Value, json};
 
 use crate::export;
-use crate::layers::{Layer, image_layer, light_layer, map_layers};
+use crate::layers::{Layer, change_layer, image_layer, light_layer, map_layers};
+use crate::packed::packed_outlines;
 use crate::story;
 use crate::table::Tables;
 
@@ -50,15 +51,18 @@ pub struct Contents<'a> {
     pub heatmap: (&'a Path, (usize, Option<usize>)),
     /// Night lights.
     pub night_lights: Option<&'a Path>,
+    /// The change since an earlier date.
+    pub change: Option<&'a Path>,
     /// How the tables were made.
     pub made: &'a Made,
 }
 
 /// The page's own files.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("index.html", include_str!("../page/index.html")),
     ("style.css", include_str!("../page/style.css")),
     ("words.js", include_str!("../page/words.js")),
+    ("unpack.js", include_str!("../page/unpack.js")),
     ("map.js", include_str!("../page/map.js")),
     ("app.js", include_str!("../page/app.js")),
 ];
@@ -101,6 +105,9 @@ fn data(args: &PageArgs, contents: &Contents<'_>, sheets: &story::Sheets) -> any
     if let Some(lights) = contents.night_lights {
         layers.push(light_layer(heatmap, lights)?);
     }
+    if let Some(change) = contents.change {
+        layers.push(change_layer(heatmap, change)?);
+    }
     if let Some(scene) = &args.imagery {
         layers.push(image_layer(scene)?);
     }
@@ -109,7 +116,6 @@ fn data(args: &PageArgs, contents: &Contents<'_>, sheets: &story::Sheets) -> any
     let parsed = |key: &str| serde_json::from_str::<Value>(made(key)).unwrap_or(Value::Null);
     let tables = contents.tables;
     let bounds = bounds(contents.outlines);
-    let step = step_deg(bounds);
     let columns: Vec<Value> = Region::SPEC
         .columns
         .iter()
@@ -122,7 +128,7 @@ fn data(args: &PageArgs, contents: &Contents<'_>, sheets: &story::Sheets) -> any
         "bounds": bounds,
         "columns": columns,
         "values": export::columns(&tables.regions),
-        "outlines": contents.outlines.iter().map(|polygons| outline(polygons, step)).collect::<Vec<_>>(),
+        "outlines": packed_outlines(contents.outlines, bounds),
         "layers": layers.iter().map(layer).collect::<Vec<_>>(),
         "palette": {
             "score": hex(Scale::Score), "light": hex(Scale::Light), "sd": hex(Scale::Doubt),
@@ -142,7 +148,7 @@ fn layer(layer: &Layer) -> Value {
         "id": layer.id,
         "bounds": layer.bounds_deg,
         "range": layer.range,
-        "image": format!("data:image/png;base64,{}", STANDARD.encode(&layer.png)),
+        "image": format!("data:{};base64,{}", layer.media_type, STANDARD.encode(&layer.file)),
     })
 }
 
@@ -156,25 +162,6 @@ fn targeting(row: &contract::Targeting) -> Value {
         "rule": row.rule, "truth": row.truth, "n_chosen": row.n_chosen, "n_zones": row.n_zones,
         "exclusion_share": row.exclusion, "inclusion_share": row.inclusion,
     })
-}
-
-/// The step, a power of ten, to which the page rounds outlines: finer than a screen shows of the whole.
-fn step_deg([west, south, east, north]: [f64; 4]) -> f64 {
-    const STEPS_ACROSS: f64 = 20_000.0;
-    let across = (east - west).max(north - south).max(f64::MIN_POSITIVE);
-    10_f64.powf((across / STEPS_ACROSS).log10().ceil())
-}
-
-/// Outlines as the page draws them, each point once. Zones that share a border still do: a point goes to the same place in both.
-fn outline(polygons: &[Vec<RingDeg>], step_deg: f64) -> Value {
-    let scale = (1.0 / step_deg).round();
-    let coarse = |degrees: f64| (degrees * scale).round() / scale;
-    let ring = |ring: &RingDeg| -> Value {
-        let mut points: Vec<(f64, f64)> = ring.iter().map(|&(lon, lat)| (coarse(lon), coarse(lat))).collect();
-        points.dedup();
-        points.into_iter().map(|(lon, lat)| json!([lon, lat])).collect()
-    };
-    polygons.iter().map(|rings| rings.iter().map(ring).collect::<Value>()).collect()
 }
 
 /// West, south, east and north of all zones.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use contract::{HEATMAP, Made, RasterSpec};
 use raster::Source;
 
+use crate::change::{Changes, changes};
 use crate::export;
 use crate::note::note;
 use crate::official::read_official;
@@ -44,9 +45,9 @@ pub struct ReportArgs {
     /// People a pixel
     #[arg(long, value_name = "TIF")]
     population: Option<PathBuf>,
-    /// The map of an earlier date, for the change
+    /// The change since an earlier date, as `heatmap-stitch change` writes it
     #[arg(long, value_name = "TIF")]
-    before: Option<PathBuf>,
+    change: Option<PathBuf>,
     /// Official statistics, a CSV with a row a zone
     #[arg(long, value_name = "CSV", requires = "official_value")]
     official: Option<PathBuf>,
@@ -203,9 +204,10 @@ impl ReportArgs {
             Some(path) => means(path, zones, self.min_coverage_share),
             None => Ok(Vec::new()),
         };
-        if let Some(path) = &self.before {
-            bands_of(path)?;
-        }
+        let change = match &self.change {
+            Some(path) => changes(path, zones, self.min_coverage_share, self.block_m)?,
+            None => Changes::default(),
+        };
         let official = match (&self.official, &self.official_value) {
             (Some(path), Some(value)) => {
                 let name = self.official_name.clone().unwrap_or_else(|| value.clone());
@@ -219,7 +221,7 @@ impl ReportArgs {
                 None => Vec::new(),
             },
             night_light: others(&self.night_lights)?,
-            before: others(&self.before)?,
+            change,
             official,
         })
     }
@@ -249,6 +251,7 @@ impl ReportArgs {
                 official,
                 heatmap: (&self.heatmap, bands),
                 night_lights: self.night_lights.as_deref(),
+                change: self.change.as_deref(),
                 made: &made,
             };
             write_page(folder, &self.page, &contents)?;
@@ -287,7 +290,7 @@ impl ReportArgs {
             .flag("official_value", &self.official_value)
             .input(&self.heatmap)?
             .input(&self.zones)?;
-        for path in [&self.night_lights, &self.population, &self.before, &self.official].into_iter().flatten()
+        for path in [&self.night_lights, &self.population, &self.change, &self.official].into_iter().flatten()
         {
             made = made.input(path)?;
         }

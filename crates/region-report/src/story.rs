@@ -7,6 +7,7 @@ use contract::{Cluster, GranuleId, PogRow, Scene, Score, TileId, Vote};
 use raster::{Crs, transform_points};
 use serde_json::{Map, Value, json};
 
+use crate::packed::{NONE, between, packed, thousandths};
 use crate::page::copy;
 
 /// Flags of the stories; a table that is not given is not told of.
@@ -50,30 +51,43 @@ impl StoryArgs {
         Ok(sheets)
     }
 
-    /// The tiles that have a score, as columns, and the granules that they are of.
+    /// The tiles that have a score, a granule after the other, as columns of packed numbers, and the granules that they are of.
     pub(crate) fn tiles(&self) -> anyhow::Result<Value> {
         let mut scores = Vec::new();
         for path in &self.scores {
             scores.extend(contract::read::<Score>(path)?);
         }
         scores.retain(|row| row.score.is_some());
+        scores.sort_by(|a, b| (&a.granule, a.tile).cmp(&(&b.granule, b.tile)));
         let mut granules: Vec<&GranuleId> = scores.iter().map(|row| &row.granule).collect();
-        granules.sort();
         granules.dedup();
         let place: BTreeMap<&GranuleId, usize> =
             granules.iter().enumerate().map(|(i, id)| (*id, i)).collect();
         let centres = centres(&scores, &place)?;
         let clusters = self.cluster_of()?;
-        let of = |row: &Score| clusters.get(&(row.granule.clone(), row.tile)).copied();
+        let cluster = |row: &Score| clusters.get(&(row.granule.clone(), row.tile)).copied();
+        let small = |number: u32| u16::try_from(number).unwrap_or(NONE);
+        let ends = |values: &[f64]| {
+            [
+                values.iter().copied().fold(f64::INFINITY, f64::min),
+                values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            ]
+        };
+        let (lon_ends, lat_ends) = (ends(&centres.lon_deg), ends(&centres.lat_deg));
+        let if_any =
+            |any: bool, column: &dyn Fn(&Score) -> u16| any.then(|| packed(scores.iter().map(column)));
+        let n_of = |id: &&GranuleId| scores.iter().filter(|row| row.granule == **id).count();
         Ok(json!({
-            "granule": scores.iter().map(|row| place[&row.granule]).collect::<Vec<_>>(),
-            "tile": scores.iter().map(|row| row.tile.to_string()).collect::<Vec<_>>(),
-            "lon_deg": centres.lon_deg,
-            "lat_deg": centres.lat_deg,
-            "score": scores.iter().map(|row| row.score).collect::<Vec<_>>(),
-            "sd": scores.iter().map(|row| row.sd).collect::<Vec<_>>(),
-            "outside": scores.iter().map(|row| row.outside.unwrap_or(false)).collect::<Vec<_>>(),
-            "cluster": scores.iter().map(of).collect::<Vec<_>>(),
+            "n_of_granule": granules.iter().map(n_of).collect::<Vec<_>>(),
+            "row": packed(scores.iter().map(|row| small(row.tile.row))),
+            "col": packed(scores.iter().map(|row| small(row.tile.col))),
+            "lon": packed(centres.lon_deg.iter().map(|&lon| between(lon, lon_ends))),
+            "lat": packed(centres.lat_deg.iter().map(|&lat| between(lat, lat_ends))),
+            "lon_ends": lon_ends, "lat_ends": lat_ends,
+            "score": packed(scores.iter().map(|row| thousandths(row.score))),
+            "sd": if_any(scores.iter().any(|row| row.sd.is_some()), &|row| thousandths(row.sd)),
+            "outside": scores.iter().enumerate().filter(|(_, row)| row.outside == Some(true)).map(|(i, _)| i).collect::<Vec<_>>(),
+            "cluster": if_any(!clusters.is_empty(), &|row| cluster(row).map_or(NONE, small)),
             "frames": self.frames(&granules, &centres.halves_deg)?,
         }))
     }
@@ -157,15 +171,10 @@ fn centres(scores: &[Score], place: &BTreeMap<&GranuleId, usize>) -> anyhow::Res
         let (mut x, mut y): (Vec<f64>, Vec<f64>) = rows.iter().flat_map(points).unzip();
         transform_points(&Crs::from_text(crs)?, &wgs84, &mut x, &mut y)?;
         for (k, &i) in rows.iter().enumerate() {
-            (lon[i], lat[i]) = (rounded(x[3 * k]), rounded(y[3 * k]));
+            (lon[i], lat[i]) = (x[3 * k], y[3 * k]);
             let half = &mut halves[place[&scores[i].granule]];
             *half = (half.0.max(x[3 * k + 1] - x[3 * k]), half.1.max(y[3 * k + 2] - y[3 * k]));
         }
     }
     Ok(Centres { lon_deg: lon, lat_deg: lat, halves_deg: halves })
-}
-
-/// To a metre.
-fn rounded(degrees: f64) -> f64 {
-    (degrees * 1e5).round() / 1e5
 }

@@ -8,6 +8,7 @@ use raster::{Grid, Source};
 
 use crate::agreement::agreement;
 use crate::bootstrap::{Block, Rounds, ends, rounds, standings};
+use crate::change::{self, Changes};
 use crate::export::point_inside;
 use crate::inequality::{gini, theil};
 use crate::population::People;
@@ -52,8 +53,8 @@ pub struct Known {
     pub people: Vec<People>,
     /// Mean radiance.
     pub night_light: Vec<Option<f64>>,
-    /// Mean score of the earlier map.
-    pub before: Vec<Option<f64>>,
+    /// Change since an earlier date.
+    pub change: Changes,
     /// Official numbers by zone id, and what they are.
     pub official: Option<(String, BTreeMap<String, f64>)>,
 }
@@ -152,7 +153,7 @@ fn region(zone: usize, zones: &Zones, map: &MapSums, sums: &Sums, known: &Known)
     let (lon_deg, lat_deg) = point_inside(&names.rings_deg);
     let score = sums.mean();
     let official = known.official.as_ref().and_then(|(_, numbers)| numbers.get(&names.id).copied());
-    let before = known.before.get(zone).copied().flatten();
+    let change = known.change.zones.get(zone).copied().flatten();
     let share = |weight: f64| (sums.weight > 0.0).then(|| weight / sums.weight);
     Region {
         zone: names.id.clone(),
@@ -172,7 +173,8 @@ fn region(zone: usize, zones: &Zones, map: &MapSums, sums: &Sums, known: &Known)
         population: known.people.get(zone).map(|people| people.all),
         population_score: known.people.get(zone).and_then(|people| people.score),
         night_light: known.night_light.get(zone).copied().flatten(),
-        change: score.zip(before).map(|(now, before)| now - before),
+        change: change.map(|change| change.mean),
+        change_detectable: change.and_then(|change| change.detectable),
         official,
         ..Region::default()
     }
@@ -290,6 +292,7 @@ fn metrics(
         plain("theil_within", "score, within zones", split.map(|t| t.within), Some(NO_MONEY)),
     ];
     all.extend(agreements(&rows, known, wanted));
+    all.extend(change::metrics(&known.change, regions, wanted.block_m));
     all
 }
 

@@ -8,9 +8,6 @@ use std::process::Command;
 use contract::{Metric, Region, Targeting};
 use scene::{Scene, stderr};
 
-/// Sums by block and in one go differ in the last digits.
-const ROUNDING_SHARE: f64 = 1e-12;
-
 #[test]
 fn zones_get_their_means_places_and_copies_and_the_bytes_do_not_depend_on_threads() {
     let scene = Scene::new();
@@ -66,8 +63,6 @@ fn known_numbers_give_agreement_and_a_simulation_of_targeting() {
         &lights,
         "--population",
         &lights,
-        "--before",
-        &scene.text("heatmap.tif"),
         "--budget-people",
         "1000000",
     ]);
@@ -88,8 +83,35 @@ fn known_numbers_give_agreement_and_a_simulation_of_targeting() {
     };
     assert!(mean("score") < mean("random"), "{} {}", mean("score"), mean("random"));
     let rows: Vec<Region> = contract::read(&scene.path("regions.parquet")).unwrap();
-    assert!(rows.iter().filter_map(|row| row.change).all(|change| change.abs() < ROUNDING_SHARE));
+    assert!(rows.iter().all(|row| row.change.is_none()), "no change was given");
     assert!(rows[0].population.unwrap() > 0.0 && rows[0].population_score.is_some());
+}
+
+#[test]
+fn a_zone_that_changed_is_told_from_those_that_chance_moved() {
+    const RISEN: usize = 5;
+    let scene = Scene::new();
+    scene.change("change.tif", RISEN, 0.1, "change/1");
+    let output = scene.report(&["--change", &scene.text("change.tif")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows: Vec<Region> = contract::read(&scene.path("regions.parquet")).unwrap();
+    let risen = &rows[RISEN];
+    assert!((risen.change.unwrap() - 0.1).abs() < 0.01, "{risen:?}");
+    let beyond = |row: &&Region| row.change.unwrap().abs() > row.change_detectable.unwrap();
+    let known: Vec<&Region> = rows.iter().filter(|row| row.change_detectable.is_some()).collect();
+    assert_eq!((known.len(), rows[15].change), (15, None), "most of the last zone has no score");
+    let n_beyond = known.iter().copied().filter(|row| beyond(row)).count();
+    assert!(beyond(&risen) && n_beyond <= 3, "{n_beyond} of 15 zones changed, one did");
+    let metrics: Vec<Metric> = contract::read(&scene.path("metrics.parquet")).unwrap();
+    let value = |name: &str| metrics.iter().find(|m| m.name == name).unwrap().value.unwrap();
+    assert_eq!(value("zones_risen") + value("zones_fallen"), n_beyond as f64);
+    assert!((0.001..0.02).contains(&value("change_noise_sd")), "{}", value("change_noise_sd"));
+    assert!(std::fs::read_to_string(scene.path("page/data.js")).unwrap().contains(r#""id":"change""#));
+    scene.change("other.tif", RISEN, 0.1, "heatmap/2");
+    let refused = scene.report(&["--change", &scene.text("other.tif")]);
+    let said = stderr(&refused);
+    assert!(refused.status.code() == Some(1) && said.lines().count() == 1, "{said}");
+    assert!(said.contains("other.tif: want raster change/1, got heatmap/2"), "{said}");
 }
 
 #[test]

@@ -79,6 +79,14 @@ try {
   await picture(page, 'swipe');
   await page.uncheck('#compare');
 
+  const changes = await page.evaluate(() => zones.map(verdict));
+  const marked = await page.$$eval('#table tbody tr', (rows) => rows.filter((row) => /[▲▼]/.test(row.textContent)).length);
+  wanted(changes.filter((change) => change).length === marked && marked >= 1, `${marked} zones are marked as changed: ${changes}`);
+  await page.selectOption('#layer-left', 'change');
+  await page.waitForTimeout(300);
+  wanted((await page.textContent('#legend')).includes('Change'), 'the change has no legend');
+  await picture(page, 'change');
+
   await page.click('#whole');
   const frame = await (await page.$('#map')).boundingBox();
   await page.mouse.click(frame.x + frame.width * 0.45, frame.y + frame.height * 0.45);
@@ -86,6 +94,8 @@ try {
   const told = await page.evaluate(() => ({ zone: state.zone, tile: state.tile, tiles: ATLAS.tiles.score.length }));
   wanted(told.zone !== null, 'a click in the map chooses no zone');
   wanted(told.tiles === 0 || told.tile !== null, 'a click in the map chooses no tile');
+  const tile = await page.textContent('#story');
+  wanted(told.tiles === 0 || /r\d{3}c\d{3}/.test(tile), `a tile's story does not name it: ${tile}`);
   await picture(page, 'story');
 
   const english = await page.textContent('#ranking-heading');

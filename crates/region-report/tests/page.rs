@@ -77,6 +77,7 @@ fn the_page_opens_from_disk_sorts_filters_swipes_speaks_two_languages_and_saves_
     let Some(tools) = tools() else { return };
     let scene = Scene::new();
     write_scores(&scene);
+    scene.change("change.tif", 5, 0.1, "change/1");
     scene.write("official.csv", &scene::official());
     let maplibre = tools.folder.join("maplibre-gl/dist").display().to_string();
     let output = scene.report(&[
@@ -96,6 +97,8 @@ fn the_page_opens_from_disk_sorts_filters_swipes_speaks_two_languages_and_saves_
         "gdp",
         "--scores",
         &scene.text("scores.parquet"),
+        "--change",
+        &scene.text("change.tif"),
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     let pictures = std::env::var_os("FIGURE_OUT").unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use contract::Metric;
 
+use crate::baseline::{self, Baseline};
+use crate::blooming;
 use crate::correlate::{midranks, pearson};
 use crate::dependence::{Lags, interval, p_of, p_of_phases};
 use crate::field_pair::FieldPair;
@@ -98,7 +100,7 @@ pub struct Drawing {
 
 /// All details of a map against its night light, on cells of `cell_km`; empty below `min_n` cells.
 #[must_use]
-pub fn details(pair: &FieldPair, cell_km: f64, drawing: Drawing) -> Vec<Metric> {
+pub fn details(pair: &FieldPair, cell_km: f64, drawing: Drawing, rivals: &[Baseline]) -> Vec<Metric> {
     if pair.cells.len() < drawing.min_n {
         return Vec::new();
     }
@@ -107,7 +109,8 @@ pub fn details(pair: &FieldPair, cell_km: f64, drawing: Drawing) -> Vec<Metric> 
     rows.extend(scale_curve(pair, cell_km, drawing.min_n));
     rows.extend(cuts(pair));
     rows.extend(shift(pair));
-    rows.extend(position(pair));
+    rows.extend(blooming::rows(pair, drawing.min_n));
+    rows.extend(baseline::rows(pair, rivals, drawing.min_n, drawing.seed));
     rows
 }
 
@@ -231,16 +234,4 @@ fn shift(pair: &FieldPair) -> Vec<Metric> {
         "another registration fits no better to speak of; not used"
     };
     vec![row("pearson_log1p_best_shift", &of, Some(r), "1", n, note)]
-}
-
-/// What position alone would give: the plainest rival of a map.
-fn position(pair: &FieldPair) -> Vec<Metric> {
-    let axis = |of: &str, place: &dyn Fn(usize) -> f64| {
-        let ys: Vec<f64> = pair.cells.iter().map(|&cell| place(cell)).collect();
-        row("spearman_baseline", of, Kind::Spearman.of(&pair.xs, &ys), "1", ys.len(), "in place of the score")
-    };
-    vec![
-        axis("columns from the west", &|cell| (cell % pair.width) as f64),
-        axis("rows from the north", &|cell| (cell / pair.width) as f64),
-    ]
 }

@@ -144,15 +144,76 @@ pub fn scores_on(scores: &Scores, target: &Grid) -> anyhow::Result<Field> {
 /// # Errors
 /// Where the two do not lie on one globe or do not meet, and for a damaged file.
 pub fn lights_on(lights: &Source, target: &Grid, saturation_nw_cm2_sr: Option<f64>) -> anyhow::Result<Field> {
+    limited_on(lights, target, &Limits { saturation_nw_cm2_sr, quality: None })
+}
+
+/// What of a raster's pixels counts.
+#[derive(Default)]
+pub struct Limits {
+    /// Radiance above this counts as this much.
+    pub saturation_nw_cm2_sr: Option<f64>,
+    /// How often each pixel was seen without cloud, and the fewest that count.
+    pub quality: Option<Quality>,
+}
+
+/// How often each pixel of the lights was seen, on their own grid.
+pub struct Quality {
+    /// The count, or any number that is larger where a pixel is better known.
+    pub source: Source,
+    /// Pixels below this are missing.
+    pub least: f64,
+}
+
+impl Quality {
+    /// Opens the counts of a raster of lights.
+    ///
+    /// # Errors
+    /// For a file that cannot be read or lies on other pixels.
+    pub fn open(path: &Path, least: f64, lights: &Source) -> anyhow::Result<Quality> {
+        let source = Source::open(path)?;
+        ensure!(
+            inside(lights.grid(), source.grid()),
+            "{}: want the pixels of the night lights, got others; give the coverage that comes with them",
+            path.display()
+        );
+        Ok(Quality { source, least })
+    }
+
+    /// Takes away the pixels of a window that are not known well enough.
+    fn mask(&self, window: &Grid, pixels: &mut [f64]) -> anyhow::Result<()> {
+        let (row, column) =
+            self.source.grid().offset_of(window).context("the coverage lies on the lights' pixels")?;
+        let seen =
+            self.source.read_window::<f64>(1, row as usize, column as usize, window.height, window.width)?;
+        let nodata = self.source.nodata();
+        for (pixel, seen) in pixels.iter_mut().zip(seen) {
+            if Some(seen) == nodata || seen.is_nan() || seen < self.least {
+                *pixel = f64::NAN;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A raster's values on the target grid, as far as they count; [`lights_on`] with more limits.
+///
+/// # Errors
+/// As [`lights_on`].
+pub fn limited_on(lights: &Source, target: &Grid, limits: &Limits) -> anyhow::Result<Field> {
     let aligned = inside(target, lights.grid());
     let window = if aligned { target.clone() } else { window_over(target, lights)? };
     let (row, column) =
         lights.grid().offset_of(&window).context("the window is one of the night lights' own")?;
-    let pixels = lights.read_window::<f64>(1, row as usize, column as usize, window.height, window.width)?;
-    let (nodata, top) = (lights.nodata(), saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
+    let mut pixels =
+        lights.read_window::<f64>(1, row as usize, column as usize, window.height, window.width)?;
+    let (nodata, top) = (lights.nodata(), limits.saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
     let known =
         |value: f64| if Some(value) == nodata || !value.is_finite() { f64::NAN } else { value.min(top) };
-    let field = Field::of(window.height, window.width, pixels.into_iter().map(known).collect());
+    pixels.iter_mut().for_each(|pixel| *pixel = known(*pixel));
+    if let Some(quality) = &limits.quality {
+        quality.mask(&window, &mut pixels)?;
+    }
+    let field = Field::of(window.height, window.width, pixels);
     if aligned {
         return Ok(field);
     }

@@ -10,14 +10,15 @@ use raster::{Affine, Crs, Grid, Source};
 use crate::MIN_COVER_SHARE;
 use crate::details::{Drawing, Kind, row, worth};
 use crate::field_pair::FieldPair;
-use crate::fields::lights_on;
+use crate::fields::{Limits, limited_on};
+use crate::table::Line;
 
 /// What became of all granules.
 pub struct Granules {
     /// Rows of the table of metrics: granules by name, then all tiles.
     pub rows: Vec<Metric>,
-    /// The same as a table in Markdown, a line a granule.
-    pub table: String,
+    /// The same as a table, a line a granule and one for all.
+    pub lines: Vec<Line>,
 }
 
 /// Correlates the tiles of every granule with the light that falls on them. `effective_n` is that of the seamless map, for the pooled tiles.
@@ -27,7 +28,7 @@ pub struct Granules {
 pub fn granules(
     paths: &[PathBuf],
     lights: &Source,
-    saturation_nw_cm2_sr: Option<f64>,
+    limits: &Limits,
     pooled_worth: impl Fn(Kind) -> Option<f64>,
     drawing: Drawing,
 ) -> anyhow::Result<Granules> {
@@ -39,10 +40,10 @@ pub fn granules(
     }
     let (mut rows, mut lines, mut pooled) = (Vec::new(), Vec::new(), FieldPair::default());
     for (name, table) in &tables {
-        let pair = tiles(table, lights, saturation_nw_cm2_sr).with_context(|| format!("granule {name}"))?;
+        let pair = tiles(table, lights, limits).with_context(|| format!("granule {name}"))?;
         let found = Kind::ALL.map(|kind| of_granule(name, &pair, kind, drawing));
         let worth = worth(&pair, Kind::Spearman, drawing.seed);
-        lines.push(line(name, &found, worth.map(|w| w.effective_n), worth.and_then(|w| w.p)));
+        lines.push(Line::of(name, &found, worth.map(|w| w.effective_n), worth.and_then(|w| w.p)));
         rows.extend(found);
         pooled.xs.extend(&pair.xs);
         pooled.ys.extend(&pair.ys);
@@ -51,14 +52,13 @@ pub fn granules(
     let all = Kind::ALL.map(|kind| of_all(&of, &pooled, kind, &pooled_worth, drawing));
     let effective_n = pooled_worth(Kind::Spearman);
     let p = all[0].value.zip(effective_n).and_then(|(r, n)| crate::dependence::p_of(r, n));
-    lines.push(line(&format!("all {} granules", tables.len()), &all, effective_n, p));
+    lines.push(Line::of(&format!("all {} granules", tables.len()), &all, effective_n, p));
     rows.extend(all);
-    let head = "| granule | tiles | Pearson | Pearson, log(1 + radiance) | Spearman | independent tiles | p (Spearman) |\n|---|---|---|---|---|---|---|\n";
-    Ok(Granules { rows, table: format!("{head}{}", lines.concat()) })
+    Ok(Granules { rows, lines })
 }
 
 /// The tiles of a granule as fields on their own grid.
-fn tiles(table: &[Score], lights: &Source, saturation_nw_cm2_sr: Option<f64>) -> anyhow::Result<FieldPair> {
+fn tiles(table: &[Score], lights: &Source, limits: &Limits) -> anyhow::Result<FieldPair> {
     let crs = Crs::from_text(&table[0].crs)?;
     ensure!(
         table.iter().all(|row| row.crs == table[0].crs),
@@ -73,7 +73,7 @@ fn tiles(table: &[Score], lights: &Source, saturation_nw_cm2_sr: Option<f64>) ->
     let height = table.iter().map(|row| place(row).0).max().unwrap_or(0) + 1;
     let width = table.iter().map(|row| place(row).1).max().unwrap_or(0) + 1;
     let transform = Affine { west, north, pixel_width: side_m, pixel_height: side_m };
-    let light = lights_on(lights, &Grid { height, width, transform, crs }, saturation_nw_cm2_sr)?;
+    let light = limited_on(lights, &Grid { height, width, transform, crs }, limits)?;
     let mut scored: Vec<(usize, f64)> =
         table.iter().filter_map(|row| Some((place(row).0 * width + place(row).1, row.score?))).collect();
     scored.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -124,17 +124,4 @@ fn of_all(
         .map_or(String::new(), |n| format!("; about {n:.0} independent ones, as on the seamless map"));
     let note = format!("ground in two granules counts twice, as the study counted it{worth}");
     row(kind.name(), of, kind.of(&pooled.xs, &pooled.ys), "1", n, &note)
-}
-
-fn line(
-    name: &str,
-    [spearman, log, plain]: &[Metric; 3],
-    effective_n: Option<f64>,
-    p: Option<f64>,
-) -> String {
-    let number = |value: Option<f64>| value.map_or("not reported".to_owned(), |v| format!("{v:.3}"));
-    let whole = effective_n.map_or("-".to_owned(), |n| format!("{n:.0}"));
-    let p = p.map_or("-".to_owned(), |p| if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") });
-    let [spearman_value, log, plain] = [spearman, log, plain].map(|row| number(row.value));
-    format!("| {name} | {} | {plain} | {log} | {spearman_value} | {whole} | {p} |\n", spearman.n)
 }

@@ -10,11 +10,13 @@
 //!
 //! Neighbouring cells are alike, so each coefficient comes with what it is worth: its interval over blocks of cells, and, in `--details-out`, the
 //! effective number of cells, p values with it and against fields of the same spectrum, the coefficients at larger scales, as an earlier saturated
-//! sensor would give them, at the registration that fits best (a warning, never used), and what position alone would give. With `--scores` each
-//! granule is reported too, and all tiles of all granules pooled.
+//! sensor would give them, without cells beside bright ones, at the registration that fits best (a warning, never used), and what rivals of the score
+//! (position, `--baseline`) tell and leave. With `--scores` each granule is reported too, and all tiles of all granules pooled.
 //!
 //! Left out: night light must not be an input of the score that it judges; nothing here can see whether it was.
 
+pub mod baseline;
+mod blooming;
 pub mod correlate;
 pub mod dependence;
 pub mod details;
@@ -25,13 +27,17 @@ mod granules;
 pub mod made;
 pub mod regrid;
 mod report;
+mod table;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use contract::Made;
 
+use baseline::Baseline;
 use details::{Drawing, Kind, Worth};
 use field_pair::FieldPair;
+use fields::{Limits, Quality};
 
 /// Flags of viirs-corr.
 #[derive(clap::Args, Debug)]
@@ -48,6 +54,15 @@ pub struct Args {
     /// Radiance above this counts as this much
     #[arg(long, value_name = "NW_CM2_SR", value_parser = stage::positive)]
     saturation_nw_cm2_sr: Option<f64>,
+    /// How often each pixel of the lights was seen without cloud, on their own pixels (cf_cvg of VIIRS composites)
+    #[arg(long, value_name = "TIF")]
+    quality: Option<PathBuf>,
+    /// Pixels of the lights whose --quality is below this are missing
+    #[arg(long, value_name = "N", default_value_t = 1.0, requires = "quality")]
+    min_quality: f64,
+    /// A rival of the score, such as elevation=dem.tif: what it tells of the light, and what the score tells given it; repeat for more
+    #[arg(long, value_name = "NAME=TIF", value_parser = named_raster, requires = "details_out")]
+    baseline: Vec<(String, PathBuf)>,
     /// A table of scores behind the map, to report each granule and all tiles pooled; repeat for more
     #[arg(long, value_name = "PARQUET")]
     scores: Vec<PathBuf>,
@@ -69,9 +84,9 @@ pub struct Args {
     /// A table of metrics to write: what the coefficients are worth, scales, saturation, shifts, granules
     #[arg(long, value_name = "PARQUET")]
     details_out: Option<PathBuf>,
-    /// A table in Markdown to write, a line a granule; wants --scores
-    #[arg(long, value_name = "MD", requires = "scores")]
-    table_out: Option<PathBuf>,
+    /// A table to write, a line a granule: CSV if its name ends in .csv, else Markdown; repeat for both; wants --scores
+    #[arg(long, value_name = "FILE", requires = "scores")]
+    table_out: Vec<PathBuf>,
     /// The table of metrics to write
     #[arg(long, value_name = "PARQUET")]
     out: PathBuf,
@@ -89,7 +104,8 @@ pub fn run(args: Args) -> anyhow::Result<stage::Ledger> {
     let lights = fields::open_lights(&args.night_lights)?;
     let grid = fields::target_grid(&scores.grid, &lights)?;
     let score = fields::scores_on(&scores, &grid)?;
-    let light = fields::lights_on(&lights, &grid, args.saturation_nw_cm2_sr)?;
+    let limits = limits(&args, &lights)?;
+    let light = fields::limited_on(&lights, &grid, &limits)?;
 
     let mut ledger = stage::Ledger::of("cells", grid.len());
     let mut pair = FieldPair { height: grid.height, width: grid.width, ..FieldPair::default() };
@@ -114,14 +130,17 @@ pub fn run(args: Args) -> anyhow::Result<stage::Ledger> {
     let made = made(&args)?;
     let corners = fields::corners_deg(&grid)?;
     let picture = report::picture(&args.title, &args.credit, &rows, (&score, &light), corners, &pair)?;
-    let more = details(&args, &lights, &pair, cell_km, &worths, drawing)?;
+    let rivals =
+        args.baseline.iter().map(|named| rival(named, &grid, &pair)).collect::<anyhow::Result<Vec<_>>>()?;
+    let found = Found { pair: &pair, cell_km, worths: &worths, rivals: &rivals };
+    let more = details(&args, &lights, &limits, &found, drawing)?;
     contract::write(&args.out, &rows, &made)?;
     contract::file::write(&args.out_png, &picture)?;
     if let Some(path) = &args.details_out {
         contract::write(path, &more.rows, &made)?;
     }
-    if let Some(path) = &args.table_out {
-        contract::file::write(path, more.table.as_bytes())?;
+    for path in &args.table_out {
+        contract::file::write(path, table::table(path, &more.lines).as_bytes())?;
     }
     for row in &rows {
         tracing::info!("{}", report::line(row));
@@ -129,27 +148,58 @@ pub fn run(args: Args) -> anyhow::Result<stage::Ledger> {
     Ok(ledger)
 }
 
+/// What the comparison rests on.
+struct Found<'a> {
+    pair: &'a FieldPair,
+    cell_km: f64,
+    worths: &'a [Option<Worth>; 3],
+    rivals: &'a [Baseline],
+}
+
 /// What the coefficients are worth, and every granule; nothing where nobody asked.
 fn details(
     args: &Args,
     lights: &raster::Source,
-    pair: &FieldPair,
-    cell_km: f64,
-    worths: &[Option<Worth>; 3],
+    limits: &Limits,
+    found: &Found<'_>,
     drawing: Drawing,
 ) -> anyhow::Result<granules::Granules> {
-    let mut found = granules::Granules { rows: Vec::new(), table: String::new() };
+    let mut all = granules::Granules { rows: Vec::new(), lines: Vec::new() };
     if args.details_out.is_some() {
-        found.rows = details::details(pair, cell_km, drawing);
+        all.rows = details::details(found.pair, found.cell_km, drawing, found.rivals);
     }
     if !args.scores.is_empty() {
         let place = |kind: Kind| Kind::ALL.iter().position(|&other| other == kind);
-        let effective = |kind: Kind| worths[place(kind)?].map(|worth| worth.effective_n);
-        let each = granules::granules(&args.scores, lights, args.saturation_nw_cm2_sr, effective, drawing)?;
-        found.rows.extend(each.rows);
-        found.table = each.table;
+        let effective = |kind: Kind| found.worths[place(kind)?].map(|worth| worth.effective_n);
+        let each = granules::granules(&args.scores, lights, limits, effective, drawing)?;
+        all.rows.extend(each.rows);
+        all.lines = each.lines;
     }
-    Ok(found)
+    Ok(all)
+}
+
+fn limits(args: &Args, lights: &raster::Source) -> anyhow::Result<Limits> {
+    let quality =
+        args.quality.as_ref().map(|path| Quality::open(path, args.min_quality, lights)).transpose()?;
+    Ok(Limits { saturation_nw_cm2_sr: args.saturation_nw_cm2_sr, quality })
+}
+
+/// A rival's field on the grid of the comparison.
+fn rival(
+    (name, path): &(String, PathBuf),
+    grid: &raster::Grid,
+    pair: &FieldPair,
+) -> anyhow::Result<Baseline> {
+    let source = raster::Source::open(path)?;
+    let field = fields::limited_on(&source, grid, &Limits::default())
+        .with_context(|| format!("{}: the baseline {name}", path.display()))?;
+    Ok(Baseline::of(name, &field, pair))
+}
+
+fn named_raster(text: &str) -> Result<(String, PathBuf), String> {
+    let named = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
+    let (name, path) = named.ok_or_else(|| format!("want NAME=TIF, got {text}"))?;
+    Ok((name.to_owned(), path.into()))
 }
 
 fn made(args: &Args) -> anyhow::Result<Made> {
@@ -157,13 +207,16 @@ fn made(args: &Args) -> anyhow::Result<Made> {
         .flag("min_n", args.min_n)
         .flag("draws", args.draws)
         .flag("saturation_nw_cm2_sr", args.saturation_nw_cm2_sr)
+        .flag("min_quality", args.quality.as_ref().map(|_| args.min_quality))
+        .flag("baselines", args.baseline.iter().map(|(name, _)| name).collect::<Vec<_>>())
         .seed(args.seed)
         .input(&args.heatmap)?
         .input(&args.night_lights)?;
     let mut tables: Vec<&PathBuf> = args.scores.iter().collect();
     tables.sort();
-    for table in tables {
-        made = made.input(table)?;
+    let rasters = args.quality.iter().chain(args.baseline.iter().map(|(_, path)| path));
+    for input in tables.into_iter().chain(rasters) {
+        made = made.input(input)?;
     }
     Ok(made)
 }

@@ -284,3 +284,55 @@ fn details_say_what_the_numbers_are_worth_and_every_granule_has_its_line() {
     let refused = region.compare(&map, &lights, &["--table-out", &path("t.md")]);
     assert_eq!(refused.status.code(), Some(2), "a table of granules wants --scores");
 }
+
+#[test]
+fn pixels_seen_too_seldom_are_missing_and_coverage_on_other_pixels_is_refused() {
+    let region = Region::new();
+    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/2");
+    // The east is wrong, and was seen once.
+    let lights =
+        region.lights("lights.tif", -76.0, |_, column| if column < 30 { light_ramp(0, column) } else { 0.5 });
+    let seen = region.lights("seen.tif", -76.0, |_, column| if column < 30 { 9_u16 } else { 1 });
+    let other = region.lights("other.tif", -75.9, |_, _| 9_u16);
+    let number = |flags: &[&str]| {
+        let output = region.compare(&map, &lights, flags);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let row = region.metrics().swap_remove(0);
+        (row.value.unwrap(), row.n)
+    };
+    let seen = seen.display().to_string();
+    let (all, n_all) = number(&[]);
+    assert_eq!(number(&["--quality", &seen]), (all, n_all), "all pixels were seen once");
+    let (known, n_known) = number(&["--quality", &seen, "--min-quality", "2"]);
+    assert!(known > all + 0.05 && n_known < n_all, "{known} of {n_known}, {all} of {n_all}");
+    let refused = region.compare(&map, &lights, &["--quality", &other.display().to_string()]);
+    let said = stderr(&refused);
+    assert_eq!((refused.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("want the pixels of the night lights"), "{said}");
+}
+
+#[test]
+fn a_rival_is_held_against_the_score_and_taken_out_of_it() {
+    let region = Region::new();
+    let map = region.heatmap("heatmap.tif", (20, 30), ramp, "heatmap/2");
+    let lights = region.lights("lights.tif", -76.0, light_ramp);
+    let height = region.lights("height.tif", -76.0, |row, column| (3 * column + row % 5) as i16);
+    let (details, rival) =
+        (region.path("details.parquet").display().to_string(), format!("elevation={}", height.display()));
+    let itself = format!("light={}", lights.display());
+    let flags = ["--details-out", &details, "--draws", "19", "--baseline", &rival, "--baseline", &itself];
+    let output = region.compare(&map, &lights, &flags);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows: Vec<Metric> = contract::read(Path::new(&details)).unwrap();
+    let find = |name: &str, of: &str| rows.iter().find(|row| row.name == name && row.of == of).unwrap().value;
+    assert!(find("spearman_baseline", "elevation").unwrap() > 0.95);
+    assert!(find("spearman_partial", "score, given elevation").is_some());
+    assert_eq!(find("spearman_baseline", "light"), Some(1.0));
+    assert_eq!(find("spearman_partial", "score, given light"), None, "nothing is left of the light");
+    assert!(rows.iter().any(|row| row.of == "score, given position, elevation, light"));
+    assert!(rows.iter().any(|row| row.name == "spearman_without_blooming"));
+    for (flag, said) in [("elevation", "want NAME=TIF"), ("elevation=missing.tif", "missing.tif")] {
+        let refused = region.compare(&map, &lights, &["--details-out", &details, "--baseline", flag]);
+        assert!(!refused.status.success() && stderr(&refused).contains(said), "{}", stderr(&refused));
+    }
+}

@@ -54,8 +54,10 @@ pub struct Region {
     pub population_score: Option<f64>,
     /// Mean radiance, if night lights were given.
     pub night_light: Option<f64>,
-    /// Score minus that of the earlier map.
+    /// Change since an earlier date, if one was given.
     pub change: Option<f64>,
+    /// The minimum detectable change: a smaller one may be chance.
+    pub change_detectable: Option<f64>,
     /// The number of the official table.
     pub official: Option<f64>,
     /// Whether the budget reaches it when the lowest scores are served first.
@@ -67,7 +69,7 @@ pub struct Region {
 impl Record for Region {
     const SPEC: Spec = Spec {
         name: "regions",
-        version: 1,
+        version: 2,
         made_by: "region-report",
         about: "a zone of the map, such as a county, with its score and its place among the others",
         columns: &[
@@ -98,7 +100,10 @@ impl Record for Region {
             Column::plain("population", Kind::F64, "people in the zone").or_missing(),
             Column::measured("population_score_share", "share", "mean score over the people").or_missing(),
             Column::measured("night_light_nw_cm2_sr", "nw_cm2_sr", "mean radiance").or_missing(),
-            Column::measured("change_share", "share", "score minus that of the earlier map").or_missing(),
+            Column::measured("change_share", "share", "mean change of the score since an earlier date")
+                .or_missing(),
+            Column::measured("change_detectable_share", "share", "a smaller change may be chance")
+                .or_missing(),
             Column::plain("official", Kind::F64, "the number of the official table").or_missing(),
             Column::plain("targeted", Kind::Bool, "whether the budget reaches it, lowest scores first"),
             Column::plain("skipped", Kind::Text, "why it has no rank").or_missing(),
@@ -133,6 +138,7 @@ impl Record for Region {
             may_f64s(rows, |r| r.population_score),
             may_f64s(rows, |r| r.night_light),
             may_f64s(rows, |r| r.change),
+            may_f64s(rows, |r| r.change_detectable),
             may_f64s(rows, |r| r.official),
             bools(rows, |r| r.targeted),
             may_text(rows, |r| &r.skipped),
@@ -153,6 +159,7 @@ impl Record for Region {
         let (bottom, population) = (f.may_f64s("bottom_fifth_share")?, f.may_f64s("population")?);
         let population_score = f.may_f64s("population_score_share")?;
         let (light, change) = (f.may_f64s("night_light_nw_cm2_sr")?, f.may_f64s("change_share")?);
+        let change_detectable = f.may_f64s("change_detectable_share")?;
         let (official, targeted) = (f.may_f64s("official")?, f.bools("targeted")?);
         let skipped = f.may_text("skipped")?;
         let row = |(i, zone): (usize, String)| Self {
@@ -182,6 +189,7 @@ impl Record for Region {
             population_score: population_score[i],
             night_light: light[i],
             change: change[i],
+            change_detectable: change_detectable[i],
             official: official[i],
             targeted: targeted[i],
             skipped: skipped[i].clone(),

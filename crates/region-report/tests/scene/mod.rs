@@ -70,6 +70,26 @@ impl Scene {
         write_cog(&self.path("lights.tif"), &lights, &band, &CogOptions::default()).unwrap();
     }
 
+    /// What changed since an earlier date: chance, even within 0.02 of 0 in tiles of 16 pixels, and one zone that rose.
+    pub fn change(&self, name: &str, risen: usize, by: f32, tag: &str) {
+        let transform = Affine { west: WEST_M, north: NORTH_M, pixel_width: PIXEL_M, pixel_height: PIXEL_M };
+        let utm = grid(Crs::from_epsg(32_648).unwrap(), transform);
+        let [west, south, east, north] = edges_px(risen);
+        let inside = |row: f64, col: f64| west < col && col < east && north < row && row < south;
+        let pixel = |i: usize| {
+            let (row, col) = (i / SIDE, i % SIDE);
+            let chance = ((row / 16 * 131 + col / 16 * 17) * 7919 % 1009) as f32 / 1009.0 * 0.04 - 0.02;
+            let rose = inside(row as f64 + 0.5, col as f64 + 0.5);
+            if score(row, col) < 0.0 { -9999.0 } else { chance + if rose { by } else { 0.0 } }
+        };
+        let change: Vec<f32> = (0..utm.len()).map(pixel).collect();
+        let bands = [("change_share", "share"), ("detectable", "code")];
+        let bands = bands.map(|(name, unit)| BandOut { name, unit, pixels: &change });
+        let tags = vec![("CONTRACT".to_owned(), tag.to_owned())];
+        let options = CogOptions { nodata: Some(-9999.0), tags, ..CogOptions::default() };
+        write_cog(&self.path(name), &utm, &bands, &options).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
