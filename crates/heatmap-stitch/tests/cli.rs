@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use contract::{Cluster, Made, Metric, PogRow, RaterRow, Record, Score};
+use heatmap_stitch::stitch::{grid_around, stitch};
 use raster::Source;
 
 struct Region {
@@ -96,6 +97,28 @@ fn a_map_has_the_scores_its_provenance_and_a_picture() {
     let steps = colour.read_band::<u8>(1).unwrap();
     assert_eq!((steps[0], steps[127], steps[32 * 256], colour.nodata()), (0, 38, 255, Some(255.0)));
     assert!(std::fs::read(region.path("map.png")).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_granule_that_another_program_filled_is_written_as_the_map_of_it_alone() {
+    let region = Region::new();
+    let scores = region.write("west.parquet", &granule("west", "EPSG:32618", 500_003.0, 4_180_000.0));
+    let output = region.map_with(&[&scores], "map", &["--keep-offsets"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let tables = std::slice::from_ref(&scores);
+    let granules = heatmap_stitch::read_granules(tables).unwrap();
+    let grid = grid_around(&granules[0].patches, 10.0, &granules[0].crs).unwrap();
+    let filled = stitch(&granules[0].patches, &grid);
+    let bands = [&filled.score_share[..], &filled.sd_share, &filled.scenes, &filled.outside_share];
+    heatmap_stitch::write_granule(&region.path("west.tif"), &grid, bands, &granules[0], tables).unwrap();
+    let [map, west] = ["map.tif", "west.tif"].map(|name| Source::open(region.path(name)).unwrap());
+    assert_eq!((map.grid(), map.band_names()), (west.grid(), west.band_names()));
+    for tag in ["CONTRACT", "TILE_SIDE_M"] {
+        assert_eq!(map.tag("", tag), west.tag("", tag));
+    }
+    for band in 1..=4 {
+        assert_eq!(map.read_band::<f32>(band).unwrap(), west.read_band::<f32>(band).unwrap(), "band {band}");
+    }
 }
 
 #[test]
