@@ -1,7 +1,8 @@
 //! The change of zones between two dates, and the least change that is more than chance.
 //!
 //! `heatmap-stitch change` gives the change of each pixel, the shift between the dates taken off. A zone's change is the mean over its ground, each
-//! pixel by the share of it inside. Haze, season and the model move whole neighbourhoods together, so chance is measured on blocks of ground, not on
+//! pixel by the share of it inside, less the middle of the means of all blocks of ground: pixels that rise far and fall little have a mean of their own
+//! where nothing happened. Haze, season and the model move whole neighbourhoods together, so chance is measured on blocks of ground, not on
 //! pixels: the blocks of the whole map differ by a spread that is taken from their median absolute deviation, which a minority of changed blocks does
 //! not move. A zone that holds the shares wᵢ of its ground in blocks i has the noise of √Σwᵢ² blocks; 1.96 times that is its minimum detectable
 //! change. Of zones where nothing changed one in twenty passes it.
@@ -32,6 +33,8 @@ const LEAST_BLOCKS: usize = 10;
 pub struct Changes {
     /// Mean change of each zone and the least that is more than chance; none where too little of it has a score at both dates.
     pub zones: Vec<Option<ZoneChange>>,
+    /// The middle of all blocks, which is taken off every zone; 0 with too few blocks.
+    pub shift: f64,
     /// Standard deviation of blocks of unchanged ground; none with too few blocks.
     pub noise: Option<f64>,
     /// Blocks that the noise rests on.
@@ -41,7 +44,7 @@ pub struct Changes {
 /// The change of a zone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ZoneChange {
-    /// Mean over its ground.
+    /// Mean over its ground, less the shift that all ground shares.
     pub mean: f64,
     /// The minimum detectable change.
     pub detectable: Option<f64>,
@@ -89,14 +92,16 @@ fn of_sums(
     let large = everywhere.values().filter(|block| block.weight >= LEAST_BLOCK_SHARE * full_px);
     let means: Vec<f64> = large.filter_map(Sums::mean).collect();
     let noise = (means.len() >= LEAST_BLOCKS).then(|| spread(&means));
+    let shift = noise.map_or(0.0, |_| median(means.clone()));
     let zone = |(by_block, area_px): (&ByBlock, &f64)| {
         let mut all = Sums::default();
         by_block.values().for_each(|block| all.add(block));
         let mean = all.mean().filter(|_| all.weight >= min_coverage_share * area_px)?;
         let squares: f64 = by_block.values().map(|block| (block.weight / all.weight).powi(2)).sum();
-        Some(ZoneChange { mean, detectable: noise.map(|sd| CONFIDENCE_SDS * sd * squares.sqrt()) })
+        let detectable = noise.map(|sd| CONFIDENCE_SDS * sd * squares.sqrt());
+        Some(ZoneChange { mean: mean - shift, detectable })
     };
-    Changes { zones: zones.iter().zip(area_px).map(zone).collect(), noise, n_blocks: means.len() }
+    Changes { zones: zones.iter().zip(area_px).map(zone).collect(), shift, noise, n_blocks: means.len() }
 }
 
 /// The standard deviation of the bulk of the values.
@@ -138,7 +143,16 @@ pub fn metrics(changes: &Changes, regions: &[Region], block_m: f64) -> Vec<Metri
     };
     let of_blocks = format!("blocks of {} km", block_m / 1000.0);
     let chance = "of zones where nothing changed 2.5 % rise and 2.5 % fall by more than their minimum detectable change";
+    let shift_note = "median of their changes, taken off every zone".to_owned();
     vec![
+        row(
+            "change_shift",
+            &of_blocks,
+            changes.noise.map(|_| changes.shift),
+            "share",
+            changes.n_blocks,
+            shift_note,
+        ),
         row("change_noise_sd", &of_blocks, changes.noise, "share", changes.n_blocks, noise_note),
         row(
             "zones_risen",
@@ -195,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn a_shift_that_all_ground_shares_is_no_change() {
+        let moved = |by: f64| -> ByBlock {
+            everywhere().into_iter().map(|(at, sums)| (at, block(sums.mean().unwrap() + by, 100.0))).collect()
+        };
+        let [still, risen] = [0.0, 0.3].map(|by| {
+            let map = moved(by);
+            of_sums(&map, std::slice::from_ref(&map), &[10_000.0], BLOCKS, 0.5)
+        });
+        assert!((risen.shift - still.shift - 0.3).abs() < ROUNDING);
+        let [still, risen] = [still, risen].map(|found| found.zones[0].unwrap());
+        assert!((still.mean - risen.mean).abs() < ROUNDING && still.detectable.is_some());
+    }
+
+    #[test]
     fn of_zones_where_nothing_changed_one_in_twenty_passes_its_minimum_detectable_change() {
         const MAPS: usize = 100;
         /// Two thousand zones: sampling and the estimate of the noise move the share by less than this.
@@ -234,7 +262,7 @@ mod tests {
         assert_eq!(found.zones[0].unwrap().detectable, None);
         assert_eq!(found.zones[1], None);
         let rows = metrics(&found, &[Region::default()], 10_000.0);
-        assert!(rows[0].value.is_none() && rows[0].note.as_deref().unwrap().contains("at least 10 blocks"));
+        assert!(rows[1].value.is_none() && rows[1].note.as_deref().unwrap().contains("at least 10 blocks"));
     }
 
     #[test]
