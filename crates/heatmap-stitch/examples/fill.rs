@@ -69,11 +69,8 @@ fn write(path: &Path, patches: &[Patch], grid: &Grid, zstd_level: u8) -> anyhow:
     let layers = [(grid.crs.clone(), Layer::of(patches))];
     let mosaic = Mosaic::of(&layers, grid, Joining { feather_m: 0.0, close_gaps_m: 0.0 })?;
     let paint = |window: Window, bands: &mut [Vec<f32>]| {
-        let [mut sd, mut scenes, mut outside] = [(); 3].map(|()| vec![0.0; window.len()]);
-        mosaic.paint(
-            window,
-            &mut Bands { score: &mut bands[0], sd: &mut sd, scenes: &mut scenes, outside: &mut outside },
-        );
+        let score = &mut bands[0];
+        mosaic.paint(window, &mut Bands { score, sd: &mut [], scenes: &mut [], outside: &mut [] });
     };
     let options = CogOptions { zstd_level, nodata: Some(f64::from(NODATA)), ..CogOptions::default() };
     write_cog_painted(path, grid, &[("score_share", "share")], &options, &paint)?;

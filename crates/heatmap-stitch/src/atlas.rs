@@ -197,9 +197,10 @@ fn write_maps(
         ..options
     };
     let steps = |window: Window, bands: &mut [Vec<u8>]| {
-        let mut shares = vec![vec![0.0; window.len()]; HEATMAP.bands.len()];
-        paint(window, &mut shares);
-        bands[0].iter_mut().zip(&shares[0]).for_each(|(to, share)| *to = step(*share));
+        let mut shares = vec![0.0; window.len()];
+        let only = Bands { score: &mut shares, sd: &mut [], scenes: &mut [], outside: &mut [] };
+        mosaic.paint(window, &mut { only });
+        bands[0].iter_mut().zip(&shares).for_each(|(to, share)| *to = step(*share));
     };
     Ok(write_cog_painted(&args.out_colour, grid, &names(&HEATMAP_COLOUR), &options, &steps)?)
 }

@@ -2,8 +2,9 @@
 //!
 //! `map` brings the scores of scenes that see the same ground together, joins granules of any UTM zones on one grid without seams or gaps, and
 //! writes a GeoTIFF (score, standard deviation, number of scenes, share unlike all that was learnt from), a paletted GeoTIFF and a style for GIS
-//! programs, a PNG with a legend, and a report of the seams. `change` compares the maps of two
-//! dates. `published` turns a published list of scores into tables. `summary` reads the tables and
+//! programs, a PNG with a legend, and a report of the seams. Tables of `stage3-train score --stride-px` have a row for each cell of the stride, with the
+//! score of the window around its middle, and are drawn cell by cell; where tiles of a table overlap, a place takes the mean of those over it.
+//! `change` compares the maps of two dates. `published` turns a published list of scores into tables. `summary` reads the tables and
 //! ledgers of an area and says in plain text what went in, what was left out, what was found and how far to trust it.
 
 mod atlas;

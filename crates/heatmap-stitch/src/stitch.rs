@@ -9,6 +9,8 @@
 //! copied, and the work is bound by memory. Elsewhere the places of pixels in a granule's system are interpolated between exact ones
 //! [`MESH_PX`] pixels apart, which is right to a hundredth of a pixel.
 
+use std::ops::Range;
+
 use raster::{Affine, Bounds, Crs, Grid, Window};
 use rayon::prelude::*;
 
@@ -47,7 +49,7 @@ pub struct HeatMap {
     pub outside_share: Vec<f32>,
 }
 
-/// The bands of a part of a map.
+/// The bands of a part of a map; one that is not wanted is empty.
 pub struct Bands<'a> {
     /// Score.
     pub score: &'a mut [f32],
@@ -174,53 +176,63 @@ impl<'a> Mosaic<'a> {
                 });
             }
             for (column, blend) in line.iter().enumerate() {
-                bands.set(row * window.width + column, blend);
+                let pixel = row * window.width + column;
+                bands.set(pixel..pixel + 1, blend);
             }
         }
     }
 }
 
 impl Bands<'_> {
-    fn blank(&mut self) {
-        for band in [&mut *self.score, &mut *self.sd, &mut *self.scenes, &mut *self.outside] {
-            band.fill(NODATA);
-        }
+    /// The bands that are wanted, each with its place among the values of a pixel.
+    fn wanted(&mut self) -> impl Iterator<Item = (usize, &mut [f32])> {
+        let all = [&mut *self.score, &mut *self.sd, &mut *self.scenes, &mut *self.outside];
+        all.into_iter().enumerate().filter(|(_, band)| !band.is_empty())
     }
 
-    fn set(&mut self, pixel: usize, blend: &Blend) {
-        let [score, sd, scenes, outside] = blend.values();
-        self.score[pixel] = score;
-        self.sd[pixel] = sd;
-        self.scenes[pixel] = scenes;
-        self.outside[pixel] = outside;
+    fn blank(&mut self) {
+        self.wanted().for_each(|(_, band)| band.fill(NODATA));
+    }
+
+    fn set(&mut self, pixels: Range<usize>, blend: &Blend) {
+        let values = blend.values();
+        self.wanted().for_each(|(i, band)| band[pixels.clone()].fill(values[i]));
     }
 }
 
 /// One granule alone: a line of pixels for each row of cells, copied down.
 fn stripes(layer: &Layer, rows: &Axis, columns: &Axis, window: Window, bands: &mut Bands<'_>) {
     let width = window.width;
-    let mut row = 0;
-    while row < window.height {
-        let cell_row = rows.cell(window.row + row);
-        let mut end = row + 1;
-        while end < window.height && rows.cell(window.row + end) == cell_row {
-            end += 1;
+    let across = runs(columns, window.col, width);
+    for (Range { start: row, end }, cell_row) in runs(rows, window.row, window.height) {
+        for (run, cell_column) in &across {
+            let cell = cell_row.zip(*cell_column).and_then(|(r, c)| layer.cell(r, c));
+            let pixels = row * width + run.start..row * width + run.end;
+            bands.set(pixels, &cell.map_or_else(Blend::default, Blend::alone));
         }
-        for column in 0..width {
-            let cell = cell_row.zip(columns.cell(window.col + column)).and_then(|(r, c)| layer.cell(r, c));
-            bands.set(row * width + column, &cell.map_or_else(Blend::default, Blend::alone));
-        }
-        for band in [&mut *bands.score, &mut *bands.sd, &mut *bands.scenes, &mut *bands.outside] {
+        for (_, band) in bands.wanted() {
             let (line, rest) = band[row * width..end * width].split_at_mut(width);
             rest.chunks_exact_mut(width).for_each(|next| next.copy_from_slice(line));
         }
-        row = end;
     }
 }
 
 /// The bands of a pixel over one cell, or none.
 pub(crate) fn alone(cell: Option<&crate::layer::Cell>) -> [f32; 4] {
     cell.map_or_else(Blend::default, Blend::alone).values()
+}
+
+/// The pixels of a window along one axis by the cell that they lie in.
+fn runs(axis: &Axis, first: usize, n: usize) -> Vec<(Range<usize>, Option<usize>)> {
+    let mut runs: Vec<(Range<usize>, Option<usize>)> = Vec::new();
+    for pixel in 0..n {
+        let cell = axis.cell(first + pixel);
+        match runs.last_mut() {
+            Some((run, of)) if *of == cell => run.end = pixel + 1,
+            _ => runs.push((pixel..pixel + 1, cell)),
+        }
+    }
+    runs
 }
 
 /// A granule's cell at a pixel.

@@ -45,23 +45,46 @@ pub(crate) fn halve<T: Pixel>(
     nodata: Option<f64>,
 ) -> Vec<T> {
     let mut halved = Vec::with_capacity(height.div_ceil(2) * width.div_ceil(2));
-    for row in (0..height).step_by(2) {
-        let upper = &pixels[row * width..][..width];
-        let lower = if row + 1 < height { &pixels[(row + 1) * width..][..width] } else { upper };
-        for (a, b) in upper.chunks(2).zip(lower.chunks(2)) {
-            halved.push(match kind {
-                Overviews::Average => mean([a[0], a[a.len() - 1], b[0], b[b.len() - 1]], nodata),
-                Overviews::Nearest | Overviews::None => a[0],
-            });
-        }
-    }
+    halve_into(pixels, height, width, kind, nodata, &mut halved);
     halved
+}
+
+/// As [`halve`], into memory that was used before.
+pub(crate) fn halve_into<T: Pixel>(
+    pixels: &[T],
+    height: usize,
+    width: usize,
+    kind: Overviews,
+    nodata: Option<f64>,
+    halved: &mut Vec<T>,
+) {
+    halved.clear();
+    for row in (0..height).step_by(2) {
+        let pair = &pixels[row * width..(row + 2).min(height) * width];
+        // Lines of a map repeat: what was worked out for the pair above is copied.
+        let above = row.checked_sub(2).map(|above| &pixels[above * width..][..2 * width]);
+        if above.is_some_and(|above| T::same(above, pair)) {
+            let start = halved.len() - width.div_ceil(2);
+            halved.extend_from_within(start..);
+            continue;
+        }
+        let (upper, lower) = (&pair[..width], &pair[pair.len() - width..]);
+        let quads = upper.chunks(2).zip(lower.chunks(2));
+        halved.extend(quads.map(|(a, b)| match kind {
+            Overviews::Average => mean([a[0], a[a.len() - 1], b[0], b[b.len() - 1]], nodata),
+            Overviews::Nearest | Overviews::None => a[0],
+        }));
+    }
 }
 
 /// The mean of the pixels with data, whole numbers rounded half up; no data where none has.
 fn mean<T: Pixel>(four: [T; 4], nodata: Option<f64>) -> T {
     let (mut sum, mut n) = (0.0, 0u8);
-    for pixel in four.map(T::to_f64) {
+    let numbers = four.map(T::to_f64);
+    if numbers[1..].iter().all(|&number| number == numbers[0]) {
+        return four[0];
+    }
+    for pixel in numbers {
         if nodata.is_none_or(|nodata| pixel != nodata) && !pixel.is_nan() {
             sum += pixel;
             n += 1;

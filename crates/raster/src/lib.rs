@@ -14,14 +14,18 @@
 //!
 //! A [`Source`] may move between threads but not be shared: open one a thread.
 
+mod blocks;
 mod cog;
 mod crs;
+mod directory;
 mod error;
 mod grid;
 mod halve;
 mod lost_writes;
+mod pack;
 mod painted;
 mod pixel;
+mod pool;
 mod shapes;
 mod source;
 mod tiff;

@@ -1,7 +1,7 @@
 //! Cloud Optimized GeoTIFF from a function that paints blocks: the pixels of the whole never lie in memory.
 //!
-//! Blocks are painted, halved into the blocks of the overviews, and packed while they are in the processor's caches, on all threads; only packed
-//! blocks are kept until the file is written, overviews first. GDAL writes the tags that say where the raster lies and what it is (of a raster of one
+//! Blocks are painted, packed, and halved into the blocks of the overviews while they are in the processor's caches, on all threads, in memory that
+//! is used again and again; only packed blocks are kept until the file is written, overviews first. GDAL writes the tags that say where the raster lies and what it is (of a raster of one
 //! pixel), this module the rest: header, directories, blocks. The bytes are the same for any number of threads.
 
 use std::io::Write as _;
@@ -10,12 +10,14 @@ use std::path::Path;
 use contract::file::Whole;
 use rayon::prelude::*;
 
-use crate::tiff::{Directory, Template, encode};
+use crate::pack::Packer;
+use crate::pool::Pool;
+use crate::tiff::{Directory, Template};
 use crate::{CogOptions, Error, Grid, Overviews, Pixel, Result, Window, cog, halve};
 
 /// Paints a window of the grid: one slice a band, `[height, width]`, of the window's size.
 pub trait Paint<T>: Sync {
-    /// Fills the bands.
+    /// Fills the bands; they come as zeros.
     fn paint(&self, window: Window, bands: &mut [Vec<T>]);
 }
 
@@ -45,7 +47,8 @@ pub fn write_cog_painted<T: Pixel>(
         block_px,
         options,
         paint,
-        pixel: std::marker::PhantomData,
+        desks: Pool::new(),
+        quarters: Pool::new(),
     };
     let levels =
         pyramid.packed().map_err(|e| Error::Write { path: path.to_owned(), found: e.to_string() })?;
@@ -93,16 +96,23 @@ struct Pyramid<'a, T, P> {
     block_px: usize,
     options: &'a CogOptions,
     paint: &'a P,
-    pixel: std::marker::PhantomData<T>,
+    desks: Pool<Desk<T>>,
+    quarters: Pool<Vec<Vec<T>>>,
+}
+
+/// What one block is made with.
+struct Desk<T> {
+    bands: Vec<Vec<T>>,
+    packer: Packer<T>,
 }
 
 /// A packed block: its level, its place in the level, its bytes.
 type Packed = (usize, usize, Vec<u8>);
 
-/// The pixels of a block and all that was packed on the way to it.
+/// Half the rows and columns of a block, and all that was packed on the way to it.
 struct Made<T> {
     window: Window,
-    bands: Vec<Vec<T>>,
+    halved: Vec<Vec<T>>,
     packed: Vec<Packed>,
 }
 
@@ -137,50 +147,78 @@ impl<T: Pixel, P: Paint<T>> Pyramid<'_, T, P> {
         Window { row, col, height: self.block_px.min(height - row), width: self.block_px.min(width - col) }
     }
 
-    /// A block of a level: painted, or halved from the four blocks below it.
+    /// A block of a level: painted, or put together from the halves of the four blocks below it.
     fn block(&self, level: usize, index: usize) -> std::io::Result<Made<T>> {
         let window = self.window(level, index);
-        let mut bands = vec![vec![T::default(); window.len()]; self.n_bands];
+        let below: Vec<Made<T>> = self
+            .below(level, index)
+            .into_par_iter()
+            .map(|child| self.block(level - 1, child))
+            .collect::<std::io::Result<_>>()?;
+        // No desk is held while others are waited for: there are no more of them than threads.
+        let mut desk = self.desk()?;
+        for band in &mut desk.bands {
+            band.clear();
+            band.resize(window.len(), T::default());
+        }
         let mut packed = Vec::new();
         if level == 0 {
-            self.paint.paint(window, &mut bands);
-        } else {
-            let children: Vec<Made<T>> = self
-                .below(level, index)
-                .into_par_iter()
-                .map(|child| self.block(level - 1, child))
-                .collect::<std::io::Result<_>>()?;
-            for child in children {
-                self.halve_into(&child, window, &mut bands);
-                packed.extend(child.packed);
-            }
+            self.paint.paint(window, &mut desk.bands);
         }
-        packed.push((level, index, encode(&bands, window, self.block_px, self.options)?));
-        Ok(Made { window, bands, packed })
+        for child in below {
+            put(&child, window, &mut desk.bands);
+            self.quarters.give(child.halved);
+            packed.extend(child.packed);
+        }
+        packed.push((level, index, desk.packer.pack(&desk.bands, window)?));
+        let halved = self.halved(&desk.bands, window, level);
+        self.desks.give(desk);
+        Ok(Made { window, halved, packed })
+    }
+
+    fn desk(&self) -> std::io::Result<Desk<T>> {
+        self.desks.take().map_or_else(
+            || {
+                let packer = Packer::new(self.block_px, self.n_bands, self.options)?;
+                Ok(Desk { bands: vec![Vec::new(); self.n_bands], packer })
+            },
+            Ok,
+        )
+    }
+
+    /// Half a block for the level above, if there is one.
+    fn halved(&self, bands: &[Vec<T>], window: Window, level: usize) -> Vec<Vec<T>> {
+        if level + 1 == self.sizes.len() {
+            return Vec::new();
+        }
+        let mut halved = self.quarters.take().unwrap_or_else(|| vec![Vec::new(); self.n_bands]);
+        for (band, to) in bands.iter().zip(&mut halved) {
+            let (kind, nodata) = (self.options.overviews, self.options.nodata);
+            halve::halve_into(band, window.height, window.width, kind, nodata, to);
+        }
+        halved
     }
 
     /// The blocks one level below that a block is made of.
     fn below(&self, level: usize, index: usize) -> Vec<usize> {
+        if level == 0 {
+            return Vec::new();
+        }
         let (row, column) = (index / self.across(level) * 2, index % self.across(level) * 2);
         let across = self.across(level - 1);
         let down = self.n_blocks(level - 1) / across;
         let places = [(row, column), (row, column + 1), (row + 1, column), (row + 1, column + 1)];
         places.into_iter().filter(|&(r, c)| r < down && c < across).map(|(r, c)| r * across + c).collect()
     }
+}
 
-    fn halve_into(&self, child: &Made<T>, window: Window, bands: &mut [Vec<T>]) {
-        let (row, col) = (child.window.row / 2 - window.row, child.window.col / 2 - window.col);
-        for (from, to) in child.bands.iter().zip(bands) {
-            let half = halve::halve(
-                from,
-                child.window.height,
-                child.window.width,
-                self.options.overviews,
-                self.options.nodata,
-            );
-            for (i, line) in half.chunks_exact(child.window.width.div_ceil(2)).enumerate() {
-                to[(row + i) * window.width + col..][..line.len()].copy_from_slice(line);
-            }
+/// Puts half of a block into its place in a block of the level above.
+fn put<T: Pixel>(child: &Made<T>, window: Window, bands: &mut [Vec<T>]) {
+    let (row, col) = (child.window.row / 2 - window.row, child.window.col / 2 - window.col);
+    let width = child.window.width.div_ceil(2);
+    for (from, to) in child.halved.iter().zip(bands) {
+        for (i, line) in from.chunks_exact(width).enumerate() {
+            to[(row + i) * window.width + col..][..width].copy_from_slice(line);
         }
     }
 }

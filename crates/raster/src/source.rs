@@ -1,8 +1,10 @@
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use gdal::raster::ColorInterpretation;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata};
 
+use crate::blocks::Blocks;
 use crate::error::{open_error, said};
 use crate::{Affine, Crs, Dtype, Error, Grid, Pixel, Result, Window};
 
@@ -26,6 +28,7 @@ pub struct Source {
     grid: Grid,
     n_bands: usize,
     dtype: Dtype,
+    blocks: OnceCell<Option<Blocks>>,
 }
 
 impl Source {
@@ -48,7 +51,8 @@ impl Source {
         let dataset = Dataset::open_ex(&path, options).map_err(|e| open_error(&path, said(e)))?;
         let dtype = one_dtype(&path, &dataset)?;
         let grid = grid_of(&path, &dataset)?;
-        let source = Self { n_bands: dataset.raster_count(), path, dataset, grid, dtype };
+        let n_bands = dataset.raster_count();
+        let source = Self { n_bands, path, dataset, grid, dtype, blocks: OnceCell::new() };
         source.check_size(file_bytes)?;
         Ok(source)
     }
@@ -123,6 +127,29 @@ impl Source {
         let mut pixels = vec![T::default(); height * width];
         self.read_into(band, (row, col), (height, width), &mut pixels)?;
         Ok(pixels)
+    }
+
+    /// As [`Source::read_window`], into memory that was used before. The blocks of a plain GeoTIFF are unpacked by all threads.
+    ///
+    /// # Errors
+    /// As [`Source::read_window`].
+    pub fn read_window_together<T: Pixel>(
+        &self,
+        band: usize,
+        window: Window,
+        pixels: &mut Vec<T>,
+    ) -> Result<()> {
+        let Window { row, col, height, width } = window;
+        self.check_window(band, row, col, height, width)?;
+        self.check_dtype(T::DTYPE)?;
+        self.limit("pixels in one window", MAX_WINDOW_BYTES, bytes_of(height, width, T::DTYPE.bytes()))?;
+        pixels.resize(window.len(), T::default());
+        let size = (self.grid.height, self.grid.width);
+        let blocks = self.blocks.get_or_init(|| Blocks::open(&self.path, size, self.n_bands, self.dtype));
+        if blocks.as_ref().and_then(|blocks| blocks.read(band - 1, window, pixels)).is_some() {
+            return Ok(());
+        }
+        self.read_into(band, (row, col), (height, width), pixels)
     }
 
     /// Reads a window of several bands (counted from 1) into `pixels`: `[bands, height, width]`. A window inside one block decodes it once,

@@ -1,4 +1,4 @@
-//! The bytes of a GeoTIFF: tags that GDAL makes, directories, packed blocks.
+//! The bytes of a GeoTIFF around its blocks: tags that GDAL makes, header, directories.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,7 +7,8 @@ use gdal::spatial_ref::SpatialRef;
 use gdal::{DriverManager, Metadata, vsi};
 
 use crate::error::said;
-use crate::{CogOptions, Dtype, Error, Grid, Pixel, Result, Window, cog};
+use crate::pack::predictor;
+use crate::{CogOptions, Dtype, Error, Grid, Pixel, Result, cog};
 
 /// Tags that say where a raster lies and what it holds: colours, extra bands, sample format, place, coordinate system, metadata, no-data value.
 const KEPT: [u16; 14] = [258, 262, 277, 284, 320, 338, 339, 33550, 33922, 34264, 34735, 34736, 34737, 42112];
@@ -15,9 +16,6 @@ const NODATA: u16 = 42113;
 /// A file that could grow beyond this has 8-byte offsets.
 const CLASSIC_LIMIT_BYTES: u64 = 4_000_000_000;
 const ZSTD: u32 = 50_000;
-const PREDICTOR_NONE: u32 = 1;
-const PREDICTOR_DIFFERENCE: u32 = 2;
-const PREDICTOR_FLOAT: u32 = 3;
 /// What each block has before and after it: its length, and its last four bytes again.
 const LEADER_BYTES: u64 = 4;
 const TRAILER_BYTES: u64 = 4;
@@ -66,7 +64,7 @@ impl Template {
         let bytes = described::<T>(grid, bands, options).map_err(|e| refuse("tags of a GeoTIFF", said(e)))?;
         let tags =
             tags(&bytes).ok_or_else(|| refuse("tags of a GeoTIFF", "a file that is none".to_owned()))?;
-        Ok(Self { tags, predictor: predictor::<T>(options) })
+        Ok(Self { tags, predictor: predictor::<T>(options).code() })
     }
 
     /// Everything before the blocks: the header, the structure that readers of COGs look for, and a directory a level.
@@ -130,14 +128,6 @@ impl Template {
         tags.extend(self.tags.iter().filter(small).cloned());
         tags.sort_by_key(|tag| tag.id);
         tags
-    }
-}
-
-fn predictor<T: Pixel>(options: &CogOptions) -> u32 {
-    match T::DTYPE {
-        _ if options.colours.is_some() => PREDICTOR_NONE,
-        Dtype::F32 | Dtype::F64 => PREDICTOR_FLOAT,
-        _ => PREDICTOR_DIFFERENCE,
     }
 }
 
@@ -284,67 +274,5 @@ impl Form {
         fixed.resize((values - here) as usize, 0);
         fixed.extend(outside);
         fixed
-    }
-}
-
-/// A block as bytes: bands of a pixel side by side, padded to the block's size, differences of neighbours, packed.
-pub fn encode<T: Pixel>(
-    bands: &[Vec<T>],
-    window: Window,
-    block_px: usize,
-    options: &CogOptions,
-) -> std::io::Result<Vec<u8>> {
-    let line_bytes = block_px * bands.len() * size_of::<T>();
-    let padding = options.nodata.map_or_else(T::default, T::of_f64);
-    let predictor = predictor::<T>(options);
-    let mut bytes = Vec::with_capacity(line_bytes * block_px);
-    let (mut line, mut before) = (vec![padding; block_px * bands.len()], Vec::new());
-    for row in 0..block_px {
-        if row < window.height {
-            for (b, band) in bands.iter().enumerate() {
-                let pixels = &band[row * window.width..][..window.width];
-                line.iter_mut().skip(b).step_by(bands.len()).zip(pixels).for_each(|(to, from)| *to = *from);
-            }
-        } else {
-            line.fill(padding);
-        }
-        // Rows of a map repeat: what was worked out for the row above is copied.
-        let raw: &[T] = &line;
-        if row > 0 && T::same(raw, &before) {
-            let start = bytes.len() - line_bytes;
-            bytes.extend_from_within(start..);
-        } else {
-            differences(raw, bands.len(), predictor, &mut bytes);
-            before.clear();
-            before.extend_from_slice(raw);
-        }
-    }
-    zstd::bulk::compress(&bytes, i32::from(options.zstd_level))
-}
-
-/// Appends a line as TIFF's predictors want it.
-fn differences<T: Pixel>(line: &[T], stride: usize, predictor: u32, bytes: &mut Vec<u8>) {
-    let (start, width) = (bytes.len(), size_of::<T>());
-    bytes.resize(start + line.len() * width, 0);
-    let out = &mut bytes[start..];
-    if predictor == PREDICTOR_FLOAT {
-        // Bytes of equal weight together, the heaviest first, then differences of bytes.
-        let mut number = [0; 8];
-        for (i, value) in line.iter().enumerate() {
-            value.put_le(&mut number);
-            (0..width).for_each(|b| out[(width - 1 - b) * line.len() + i] = number[b]);
-        }
-        (stride..out.len()).rev().for_each(|i| out[i] = out[i].wrapping_sub(out[i - stride]));
-        return;
-    }
-    let mut number = [0; 8];
-    for (i, value) in line.iter().enumerate() {
-        let value = if predictor == PREDICTOR_DIFFERENCE && i >= stride {
-            value.less(line[i - stride])
-        } else {
-            *value
-        };
-        value.put_le(&mut number);
-        out[i * width..][..width].copy_from_slice(&number[..width]);
     }
 }

@@ -106,3 +106,37 @@ fn painted_bytes_do_not_depend_on_threads() {
     };
     assert!(bytes(1) == bytes(3));
 }
+
+/// Ground of one value, of a few lines over and over, and rough ground, a row of blocks each.
+fn uneven(window: Window, bands: &mut [Vec<f32>]) {
+    for (band, pixels) in bands.iter_mut().enumerate() {
+        for (i, pixel) in pixels.iter_mut().enumerate() {
+            let (row, col) = (window.row + i / window.width, window.col + i % window.width);
+            *pixel = match row / 512 {
+                0 => band as f32 - 9999.0,
+                1 => (row / 100 * 7 + col / 90 + band) as f32 * 0.37,
+                _ => (row * 7919 + col * 104_729 + band * 13) as f32 % 1.7,
+            };
+        }
+    }
+}
+
+#[test]
+fn smooth_and_rough_blocks_read_back_and_their_bytes_do_not_depend_on_what_was_packed_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let grid = grid(1600, 1700);
+    let options = CogOptions { zstd_level: 9, nodata: Some(-9999.0), ..CogOptions::default() };
+    let path = |n_threads: usize| folder.path().join(format!("{n_threads}.tif"));
+    let bytes = |n_threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        pool.install(|| write_cog_painted(&path(n_threads), &grid, &NAMES[..2], &options, &uneven)).unwrap();
+        std::fs::read(path(n_threads)).unwrap()
+    };
+    assert!(bytes(1) == bytes(4) && bytes(1) == bytes(3));
+    let mut wanted = vec![vec![0.0; grid.len()]; 2];
+    uneven(Window::of(&grid), &mut wanted);
+    let source = Source::open(path(4)).unwrap();
+    for (band, wanted) in wanted.iter().enumerate() {
+        assert!(source.read_band::<f32>(band + 1).unwrap() == *wanted, "band {}", band + 1);
+    }
+}

@@ -10,6 +10,7 @@
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::correlate::pearson;
 use crate::fft::Wave;
@@ -102,24 +103,33 @@ pub fn p_of_phases(pair: &FieldPair, draws: usize, seed: u64) -> Option<f64> {
     let found = pearson(&pair.xs, &pair.ys)?.abs();
     let wave = Wave::padded(pair.height, pair.width, &pair.spread(&pair.ys)).forward();
     let size: Vec<f64> = wave.re.iter().zip(&wave.im).map(|(re, im)| re.hypot(*im)).collect();
-    let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let mut n_above = 0;
-    for _ in 0..draws.div_ceil(2) {
-        // Independent phases give a complex field, its two parts two independent draws.
-        let (mut re, mut im) = (Vec::with_capacity(size.len()), Vec::with_capacity(size.len()));
-        for size in &size {
-            let (sin, cos) = (chance.random::<f64>() * std::f64::consts::TAU).sin_cos();
-            re.push(size * cos);
-            im.push(size * sin);
-        }
-        let drawn = Wave { height: wave.height, width: wave.width, re, im }.backward();
-        for part in [&drawn.re, &drawn.im] {
-            let place = |cell: usize| cell / pair.width * wave.width + cell % pair.width;
-            let ys: Vec<f64> = pair.cells.iter().map(|&cell| part[place(cell)]).collect();
-            n_above += usize::from(pearson(&pair.xs, &ys).is_some_and(|r| r.abs() >= found));
-        }
-    }
+    let place = |cell: usize| cell / pair.width * wave.width + cell % pair.width;
+    let n_above: usize = (0..draws.div_ceil(2))
+        .into_par_iter()
+        .map(|draw| {
+            // A stream of its own for each draw, whichever thread makes it.
+            let mut chance = ChaCha8Rng::seed_from_u64(seed);
+            chance.set_stream(draw as u64);
+            let drawn = of_other_phases(&wave, &size, &mut chance);
+            let beats = |part: &[f64]| {
+                let ys: Vec<f64> = pair.cells.iter().map(|&cell| part[place(cell)]).collect();
+                usize::from(pearson(&pair.xs, &ys).is_some_and(|r| r.abs() >= found))
+            };
+            beats(&drawn.re) + beats(&drawn.im)
+        })
+        .sum();
     Some((n_above + 1) as f64 / (2 * draws.div_ceil(2) + 1) as f64)
+}
+
+/// A field of a spectrum's sizes: independent phases give a complex one, its two parts two independent draws.
+fn of_other_phases(wave: &Wave, size: &[f64], chance: &mut ChaCha8Rng) -> Wave {
+    let (mut re, mut im) = (Vec::with_capacity(size.len()), Vec::with_capacity(size.len()));
+    for size in size {
+        let (sin, cos) = (chance.random::<f64>() * std::f64::consts::TAU).sin_cos();
+        re.push(size * cos);
+        im.push(size * sin);
+    }
+    Wave { height: wave.height, width: wave.width, re, im }.backward()
 }
 
 /// The 95 % interval of the correlation by drawing blocks of `side` x `side` cells with replacement; `None` below [`LEAST_BLOCKS`] blocks.

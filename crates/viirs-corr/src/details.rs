@@ -160,19 +160,19 @@ fn worth_rows(pair: &FieldPair, kind: Kind, cell_km: f64, drawing: Drawing) -> V
     ]
 }
 
-/// The correlation of means over larger and larger cells.
+/// The correlation on the cells themselves and of means over larger and larger ones.
 fn scale_curve(pair: &FieldPair, cell_km: f64, min_n: usize) -> Vec<Metric> {
     let mut rows = Vec::new();
     let sides = SCALES_KM.map(|scale_km| (scale_km / cell_km).round() as usize);
-    for side in sides.into_iter().filter(|&side| side > 1) {
+    for side in std::iter::once(1).chain(sides.into_iter().filter(|&side| side > 1)) {
         let coarse = pair.coarser(side);
         let of = format!("cells of {:.1} km", side as f64 * cell_km);
         for kind in [Kind::Spearman, Kind::PearsonLog1p] {
             let value = if coarse.cells.len() < min_n { None } else { kind.of(&coarse.xs, &coarse.ys) };
-            let note = if value.is_some() {
-                "both averaged over larger cells"
-            } else {
-                "not reported: too few cells"
+            let note = match value {
+                None => "not reported: too few cells",
+                Some(_) if side == 1 => "the cells that are compared: no finer score or light is known",
+                Some(_) => "both averaged over larger cells",
             };
             rows.push(row(&format!("{}_at_scale", kind.name()), &of, value, "1", coarse.cells.len(), note));
         }

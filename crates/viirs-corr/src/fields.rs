@@ -4,9 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use contract::{HEATMAP, RasterSpec};
-use raster::{Affine, Crs, Dtype, Grid, Source, transform_points};
+use raster::{Affine, Crs, Dtype, Grid, Source, Window, transform_points};
+use rayon::prelude::*;
 
 use crate::regrid::{Field, Place, overlaps, regrid};
+
+/// Pixels of a raster that are held at a time.
+const SLAB_PX: usize = 1 << 20;
 
 /// A heat map as means over cells of its tiles' size, in its own coordinate system.
 pub struct Scores {
@@ -52,11 +56,13 @@ pub fn area_means(source: &Source, (height_px, width_px): (f64, f64)) -> anyhow:
     let columns = overlaps(map.width, width_px);
     let cell_px = height_px * width_px;
     let mut field = Field::unknown(rows.len(), columns.len());
-    for (row, (first, lengths)) in rows.iter().enumerate() {
-        let pixels = source.read_window::<f32>(1, *first, 0, lengths.len(), map.width)?;
-        for (line, &down) in pixels.chunks_exact(map.width).zip(lengths) {
-            add_line(&mut field, row, line, down, &columns, nodata);
-        }
+    let (block_height, _) = source.block_shape()?;
+    let slab_height = (SLAB_PX / map.width).max(1).next_multiple_of(block_height);
+    let mut pixels = Vec::new();
+    for row in (0..map.height).step_by(slab_height) {
+        let slab = Window { row, col: 0, height: slab_height.min(map.height - row), width: map.width };
+        source.read_window_together(1, slab, &mut pixels)?;
+        add_slab(&mut field, slab, &pixels, &rows, &columns, nodata);
     }
     for (value, cover) in field.values.iter_mut().zip(&mut field.cover) {
         if *cover > 0.0 {
@@ -72,21 +78,42 @@ pub fn area_means(source: &Source, (height_px, width_px): (f64, f64)) -> anyhow:
     Ok(Scores { grid: Grid { height: rows.len(), width: columns.len(), transform, crs: map.crs }, field })
 }
 
+/// Adds whole lines of pixels to the rows of cells that they lie in, a row of cells a task.
+fn add_slab(
+    field: &mut Field,
+    slab: Window,
+    pixels: &[f32],
+    rows: &[(usize, Vec<f64>)],
+    columns: &[(usize, Vec<f64>)],
+    nodata: Option<f32>,
+) {
+    let width = field.width;
+    let cells = field.values.par_chunks_mut(width).zip(field.cover.par_chunks_mut(width)).zip(rows);
+    let touched = cells
+        .filter(|(_, (first, lengths))| *first < slab.row + slab.height && slab.row < first + lengths.len());
+    touched.for_each(|((values, cover), (first, lengths))| {
+        for (line, &down) in (*first..).zip(lengths) {
+            if let Some(at) = line.checked_sub(slab.row).filter(|at| *at < slab.height) {
+                add_line(values, cover, &pixels[at * slab.width..][..slab.width], down, columns, nodata);
+            }
+        }
+    });
+}
+
 /// Adds one line of pixels, of which `down` counts, to a row of cells.
 fn add_line(
-    field: &mut Field,
-    row: usize,
+    values: &mut [f64],
+    cover: &mut [f64],
     line: &[f32],
     down: f64,
     columns: &[(usize, Vec<f64>)],
     nodata: Option<f32>,
 ) {
-    for (column, (first, lengths)) in columns.iter().enumerate() {
-        let cell = row * field.width + column;
+    for ((value, cover), (first, lengths)) in values.iter_mut().zip(cover).zip(columns) {
         for (&pixel, across) in line[*first..].iter().zip(lengths) {
             if !pixel.is_nan() && Some(pixel) != nodata {
-                field.values[cell] += f64::from(pixel) * down * across;
-                field.cover[cell] += down * across;
+                *value += f64::from(pixel) * down * across;
+                *cover += down * across;
             }
         }
     }
@@ -204,9 +231,16 @@ pub fn limited_on(lights: &Source, target: &Grid, limits: &Limits) -> anyhow::Re
     let window = if aligned { target.clone() } else { window_over(target, lights)? };
     let (row, column) =
         lights.grid().offset_of(&window).context("the window is one of the night lights' own")?;
+<<<<<<< HEAD
     let mut pixels =
         lights.read_window::<f64>(1, row as usize, column as usize, window.height, window.width)?;
     let (nodata, top) = (lights.nodata(), limits.saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
+=======
+    let mut pixels = Vec::new();
+    let here = Window { row: row as usize, col: column as usize, height: window.height, width: window.width };
+    lights.read_window_together::<f64>(1, here, &mut pixels)?;
+    let (nodata, top) = (lights.nodata(), saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
+>>>>>>> 6997f51 (Write maps in memory that is used again, unpack plain GeoTIFF by all threads, rank by digits)
     let known =
         |value: f64| if Some(value) == nodata || !value.is_finite() { f64::NAN } else { value.min(top) };
     pixels.iter_mut().for_each(|pixel| *pixel = known(*pixel));
