@@ -107,15 +107,16 @@ impl Blocks {
             let first = block_col * d.block_width;
             let (left, right) = (window.col.max(first), end.min(first + d.block_width));
             let (samples, sample) = if d.together { (d.n_bands, band) } else { (1, 0) };
-            let pixel_bytes = samples * size_of::<S>();
             for (i, line) in pixels.chunks_exact_mut(window.width).enumerate() {
-                let bytes = &scratch.bytes[((inside + i) * d.block_width + left - first) * pixel_bytes..];
-                let values =
-                    bytes.chunks_exact(pixel_bytes).map(|bytes| S::of_le(&bytes[sample * size_of::<S>()..]));
-                line[left - window.col..right - window.col]
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(to, value)| *to = T::of_f64(value.to_f64()));
+                let at = ((inside + i) * d.block_width + left - first) * samples;
+                let values = scratch.bytes[at * size_of::<S>()..].chunks_exact(size_of::<S>()).map(S::of_le);
+                let to = line[left - window.col..right - window.col].iter_mut();
+                let cast = |(to, value): (&mut T, S)| *to = T::of_f64(value.to_f64());
+                if samples == 1 {
+                    to.zip(values).for_each(cast);
+                } else {
+                    to.zip(values.skip(sample).step_by(samples)).for_each(cast);
+                }
             }
         }
         Some(())

@@ -13,6 +13,8 @@ const LIGHT_LEVEL: u8 = 4;
 /// A block has few different lines if this many times as many make it up.
 const FEW_LINES: usize = 32;
 
+/// The level for those of them on which the light one does badly: heavier ones find no more.
+const MIDDLE_LEVEL: i32 = 6;
 /// Packed bytes of a different line of a band above which the light level has done badly.
 const LIGHT_LINE_BYTES: usize = 256;
 
@@ -113,7 +115,8 @@ impl<T: Pixel> Packer<T> {
     }
 
     fn compress(&mut self, n_lines: usize) -> std::io::Result<Vec<u8>> {
-        if n_lines * FEW_LINES <= self.block_px {
+        let few = n_lines * FEW_LINES <= self.block_px;
+        if few {
             self.packed.clear();
             self.packed.reserve(zstd::zstd_safe::compress_bound(self.bytes.len()));
             self.light.compress_to_buffer(&self.bytes, &mut self.packed)?;
@@ -122,8 +125,8 @@ impl<T: Pixel> Packer<T> {
                 return Ok(self.packed.clone());
             }
         }
-        // Heavy levels remember in which order blocks came: each block begins anew.
-        zstd::bulk::compress(&self.bytes, self.level)
+        // These levels remember in which order blocks came: each block begins anew.
+        zstd::bulk::compress(&self.bytes, if few { self.level.min(MIDDLE_LEVEL) } else { self.level })
     }
 
     /// Fills the unpacked bytes of the block, and says how many of its lines differ from the one above.

@@ -25,18 +25,13 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let begun = Instant::now();
     let heat = Source::open(&args.heat)?;
-    eprintln!("heat {:?}", begun.elapsed());
     let light = Source::open(&args.light)?;
     let side_px = light.grid().transform.pixel_width / heat.grid().transform.pixel_width;
-    eprintln!("open {:?}", begun.elapsed());
     let mut pixels = Vec::new();
     light.read_window_together::<f64>(1, Window::of(light.grid()), &mut pixels)?;
     let light = pixels;
-    eprintln!("light {:?}", begun.elapsed());
     let heat = area_means(&heat, (side_px, side_px))?;
-    eprintln!("means {:?}", begun.elapsed());
     let plain = pearson(&heat.field.values, &light).context("both vary")?;
-    eprintln!("pearson {:?}", begun.elapsed());
     let ranks = spearman(&heat.field.values, &light).context("both vary")?;
     let seconds = begun.elapsed().as_secs_f64();
     println!(

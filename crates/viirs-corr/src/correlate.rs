@@ -2,6 +2,9 @@
 
 /// Bits that one pass of sorting looks at.
 const DIGIT_BITS: usize = 11;
+const DIGITS: usize = 1 << DIGIT_BITS;
+/// Passes of sorting: sign, exponent and 21 bits of a number.
+const PASSES: usize = 3;
 /// Below this many values sorting by comparison is faster.
 const FEW_VALUES: usize = 4096;
 
@@ -49,25 +52,22 @@ pub fn midranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// A key in the order of the values, and the place, of each value, ascending: by digits from the last to the first, each pass keeping the order of the
-/// one before.
+/// A key in the order of the values, and the place, of each value, ascending: by the digits of the upper half of the key, each pass keeping the order
+/// of the one before; those few that agree in it are then compared.
 fn sorted(values: &[f64]) -> Vec<(u64, usize)> {
     let mut keys: Vec<(u64, usize)> = values.iter().map(|&value| key(value)).zip(0..).collect();
     if keys.len() < FEW_VALUES {
         keys.sort_unstable();
         return keys;
     }
-    let digit = |key: u64, pass: usize| (key >> (DIGIT_BITS * pass)) as usize & ((1 << DIGIT_BITS) - 1);
-    let mut counts = vec![[0_usize; 1 << DIGIT_BITS]; (u64::BITS as usize).div_ceil(DIGIT_BITS)];
+    let upper = |key: u64| key >> (u64::BITS as usize - PASSES * DIGIT_BITS);
+    let digit = |key: u64, pass: usize| (upper(key) >> (DIGIT_BITS * pass)) as usize & (DIGITS - 1);
+    let mut counts = vec![[0_usize; DIGITS]; PASSES];
     for (key, _) in &keys {
         counts.iter_mut().enumerate().for_each(|(pass, counts)| counts[digit(*key, pass)] += 1);
     }
     let mut next = vec![(0, 0); keys.len()];
     for (pass, counts) in counts.iter_mut().enumerate() {
-        // All values share the digit: the pass would change nothing.
-        if counts[digit(keys[0].0, pass)] == keys.len() {
-            continue;
-        }
         let mut start = 0;
         for count in counts.iter_mut() {
             start += std::mem::replace(count, start);
@@ -78,6 +78,11 @@ fn sorted(values: &[f64]) -> Vec<(u64, usize)> {
             *place += 1;
         }
         std::mem::swap(&mut keys, &mut next);
+    }
+    for alike in keys.chunk_by_mut(|a, b| upper(a.0) == upper(b.0)) {
+        if alike.len() > 1 {
+            alike.sort_unstable();
+        }
     }
     keys
 }

@@ -78,7 +78,8 @@ pub fn area_means(source: &Source, (height_px, width_px): (f64, f64)) -> anyhow:
     Ok(Scores { grid: Grid { height: rows.len(), width: columns.len(), transform, crs: map.crs }, field })
 }
 
-/// Adds whole lines of pixels to the rows of cells that they lie in, a row of cells a task.
+/// Adds whole lines of pixels to the rows of cells that they lie in, a row of cells a task: first down, all columns of pixels side by side, then
+/// across.
 fn add_slab(
     field: &mut Field,
     slab: Window,
@@ -91,31 +92,33 @@ fn add_slab(
     let cells = field.values.par_chunks_mut(width).zip(field.cover.par_chunks_mut(width)).zip(rows);
     let touched = cells
         .filter(|(_, (first, lengths))| *first < slab.row + slab.height && slab.row < first + lengths.len());
-    touched.for_each(|((values, cover), (first, lengths))| {
+    let new = || (vec![0.0; slab.width], vec![0.0; slab.width]);
+    touched.for_each_init(new, |(sums, known), ((values, cover), (first, lengths))| {
+        sums.fill(0.0);
+        known.fill(0.0);
         for (line, &down) in (*first..).zip(lengths) {
             if let Some(at) = line.checked_sub(slab.row).filter(|at| *at < slab.height) {
-                add_line(values, cover, &pixels[at * slab.width..][..slab.width], down, columns, nodata);
+                add_line(sums, known, &pixels[at * slab.width..][..slab.width], down, nodata);
             }
+        }
+        for ((value, cover), (first, lengths)) in values.iter_mut().zip(cover).zip(columns) {
+            let weighted = |line: &[f64]| -> f64 {
+                line[*first..].iter().zip(lengths).map(|(v, across)| v * across).sum()
+            };
+            *value += weighted(sums);
+            *cover += weighted(known);
         }
     });
 }
 
-/// Adds one line of pixels, of which `down` counts, to a row of cells.
-fn add_line(
-    values: &mut [f64],
-    cover: &mut [f64],
-    line: &[f32],
-    down: f64,
-    columns: &[(usize, Vec<f64>)],
-    nodata: Option<f32>,
-) {
-    for ((value, cover), (first, lengths)) in values.iter_mut().zip(cover).zip(columns) {
-        for (&pixel, across) in line[*first..].iter().zip(lengths) {
-            if !pixel.is_nan() && Some(pixel) != nodata {
-                *value += f64::from(pixel) * down * across;
-                *cover += down * across;
-            }
-        }
+/// Adds one line of pixels, of which `down` counts, to the sums of its columns; without a branch, so that many go at once.
+fn add_line(sums: &mut [f64], known: &mut [f64], line: &[f32], down: f64, nodata: Option<f32>) {
+    // A value that is not a number is none already.
+    let nodata = nodata.unwrap_or(f32::NAN);
+    for ((sum, known), &pixel) in sums.iter_mut().zip(known).zip(line) {
+        let there = !pixel.is_nan() & (pixel != nodata);
+        *sum += if there { f64::from(pixel) * down } else { 0.0 };
+        *known += if there { down } else { 0.0 };
     }
 }
 
