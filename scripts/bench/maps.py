@@ -69,7 +69,7 @@ def bench_cog():
 
 def bench_corr():
     """Regrid, Pearson and Spearman beside rasterio and SciPy; both must find the same coefficients."""
-    folder, ratios, seconds = inputs(), [], []
+    folder, ratios, seconds, opening = inputs(), [], [], []
     files = ["--heat", folder / "heat.tif", "--light", folder / "light.tif"]
     for _ in range(a.rounds):
         run = Run([a.bin / "examples/corr", *files])
@@ -78,8 +78,10 @@ def bench_corr():
         if any(abs(ours[name] - theirs[name]) > 0.001 for name in ("pearson", "spearman")):
             sys.exit(f"bench: want the peer's coefficients {theirs}, got {ours}")
         seconds.append(ours["seconds"])
+        opening.append(ours["opening_seconds"])
         ratios.append(theirs["seconds"] / ours["seconds"])
     FIGURES.add("corr", median_of(seconds), "s", "lower", run.command)
+    FIGURES.add("corr_opening", median_of(opening), "s of these until GDAL has started and knows the coordinate system", "lower", run.command)
     FIGURES.add("corr_vs_scipy", median_of(ratios), "times as fast", "higher", run.command, 5)
 
 

@@ -234,16 +234,10 @@ pub fn limited_on(lights: &Source, target: &Grid, limits: &Limits) -> anyhow::Re
     let window = if aligned { target.clone() } else { window_over(target, lights)? };
     let (row, column) =
         lights.grid().offset_of(&window).context("the window is one of the night lights' own")?;
-<<<<<<< HEAD
-    let mut pixels =
-        lights.read_window::<f64>(1, row as usize, column as usize, window.height, window.width)?;
-    let (nodata, top) = (lights.nodata(), limits.saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
-=======
     let mut pixels = Vec::new();
     let here = Window { row: row as usize, col: column as usize, height: window.height, width: window.width };
     lights.read_window_together::<f64>(1, here, &mut pixels)?;
-    let (nodata, top) = (lights.nodata(), saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
->>>>>>> 6997f51 (Write maps in memory that is used again, unpack plain GeoTIFF by all threads, rank by digits)
+    let (nodata, top) = (lights.nodata(), limits.saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
     let known =
         |value: f64| if Some(value) == nodata || !value.is_finite() { f64::NAN } else { value.min(top) };
     pixels.iter_mut().for_each(|pixel| *pixel = known(*pixel));

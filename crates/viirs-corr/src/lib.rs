@@ -9,15 +9,9 @@
 //! are for Pearson's raw and Spearman's coefficient and count as 0 in the logarithm.
 //!
 //! Neighbouring cells are alike, so each coefficient comes with what it is worth: its interval over blocks of cells, and, in `--details-out`, the
-<<<<<<< HEAD
-//! effective number of cells, p values with it and against fields of the same spectrum, the coefficients at larger scales, as an earlier saturated
-//! sensor would give them, without cells beside bright ones, at the registration that fits best (a warning, never used), and what rivals of the score
-//! (position, `--baseline`) tell and leave. With `--scores` each granule is reported too, and all tiles of all granules pooled.
-=======
 //! effective number of cells, p values with it and against fields of the same spectrum, the coefficients at the cells' and larger scales, as an
-//! earlier saturated sensor would give them, at the registration that fits best (a warning, never used), and what position alone would give. With `--scores` each
-//! granule is reported too, and all tiles of all granules pooled.
->>>>>>> 6997f51 (Write maps in memory that is used again, unpack plain GeoTIFF by all threads, rank by digits)
+//! earlier saturated sensor would give them, without cells beside bright ones, at the registration that fits best (a warning, never used), and what
+//! rivals of the score (position, `--baseline`) tell and leave. With `--scores` each granule is reported too, and all tiles of all granules pooled.
 //!
 //! Left out: night light must not be an input of the score that it judges; nothing here can see whether it was.
 
