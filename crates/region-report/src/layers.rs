@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 use std::path::Path;
 
 use anyhow::Context as _;
-use figure::{Rgb, Scale};
+use figure::Scale;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 use raster::{Bounds, Crs, Grid, Source, transform_points};
 use rayon::prelude::*;
@@ -22,6 +22,8 @@ const STRETCH_SHARE: f64 = 0.005;
 
 /// Colours of a picture of values; the last byte is for none.
 const N_COLOURS: usize = 255;
+/// The colour under all layers of the page (`map.js`): a JPEG cannot be seen through where a scene has no data.
+const GROUND: [u8; 3] = [0xe9, 0xed, 0xf1];
 /// Of the picture of a scene, from 0 to 100.
 const JPEG_QUALITY: u8 = 85;
 
@@ -252,10 +254,9 @@ pub fn image_layer(path: &Path) -> anyhow::Result<Layer> {
     let plane = Plane::of(raster::bounds_deg(source.grid())?);
     let [red, green, blue] = bands.map(|band| channel(&source, band, &plane));
     let (red, green, blue) = (red?, green?, blue?);
-    let Rgb(r, g, b) = Rgb::NODATA;
     let pixel = |i: usize| match (red[i], green[i], blue[i]) {
         (Some(r), Some(g), Some(b)) => [r, g, b],
-        _ => [r, g, b],
+        _ => GROUND,
     };
     let pixels: Vec<[u8; 3]> = (0..red.len()).map(pixel).collect();
     let mut file = Vec::new();
