@@ -84,6 +84,8 @@ MAX_FAILED_SHARE = 0
 BACKBONE = efficientnet-lite0
 WEIGHTS = data/weights/efficientnet_lite0_imagenet.safetensors
 INPUT_PX = 224
+PRETRAIN_EPOCHS =
+PRETRAIN_RATE = 0.005
 K_MIN = 3
 K_MAX = 20
 TRAIN = head
@@ -188,10 +190,13 @@ asked := $(if $(PAIRS),pairs,votes)
 vote-flags = $(if $(PAIRS),--pairs $(PAIRS)) $(call each,tiles,$(tiles)) $(call each,prompt,$(vote-prompts)) $(judge-flags) $(if $(filter openai,$(JUDGE)),--repeats $(REPEATS)) --images-per-cluster $(IMAGES_PER_CLUSTER) --seed $(SEED)
 aggregate-flags = $(if $(ORDERS),--orders $(ORDERS) $(if $(ORDER_RATERS),--raters $(ORDER_RATERS)),--$(asked) $(work)/$(asked).parquet) --clusters $(trained)/clusters.parquet $(call each,tiles,$(learn-tiles)) $(call each,lowest,$(LOWEST)) --seed $(SEED)
 learn-tiles := $(if $(ORDERS),$(trained)/imported.parquet,$(tiles))
-train-flags = $(call each,tiles,$(learn-tiles)) --backbone $(BACKBONE) $(net-flags) --train $(TRAIN) --recipe $(RECIPE) $(train-flags-$(TRAIN)) --steps $(STEPS) --seed $(SEED)
+# A network of the area's own beside ImageNet's: members of the ensemble see through one or the other.
+own-weights := $(if $(PRETRAIN_EPOCHS),$(trained)/network.safetensors)
+pretrain-flags = $(call each,tiles,$(learn-tiles)) --backbone $(BACKBONE) --weights $(WEIGHTS) --epochs $(PRETRAIN_EPOCHS) --learning-rate $(PRETRAIN_RATE) --device $(DEVICE) --seed $(SEED)
+train-flags = $(call each,tiles,$(learn-tiles)) --backbone $(BACKBONE) $(net-flags) $(call each,weights,$(own-weights)) --train $(TRAIN) --recipe $(RECIPE) $(train-flags-$(TRAIN)) --steps $(STEPS) --seed $(SEED)
 train-flags-head = --features $(FEATURES) --normalise $(NORMALISE) --components $(COMPONENTS) --members $(MEMBERS) $(if $(filter ridge,$(RECIPE)),$(call each,labels,$(imported-labels)))
 train-flags-whole = --members 1
-score-flags = --weights $(WEIGHTS) --device $(DEVICE)
+score-flags = $(call each,weights,$(WEIGHTS) $(own-weights)) --device $(DEVICE)
 published-flags = --table $(PUBLISHED) --footprints $(PUBLISHED_FOOTPRINTS) --tile-m $(PUBLISHED_TILE_M)
 map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
 corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
@@ -202,12 +207,12 @@ summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(
 
 map-metrics := $(if $(word 2,$(granules)),$(maps:heatmap%=$(out)/seams%.parquet)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/corr%.parquet) $(maps:heatmap%=$(out)/corr-details%.parquet))
 metrics := $(if $(ORDERS),,$(trained)/clusters-k.parquet $(trained)/quality.parquet) $(trained)/health.parquet $(trained)/training.parquet $(map-metrics)
-learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet $(notdir $(imported-labels)),$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet model.safetensors)
+learnt := $(addprefix $(trained)/,$(if $(ORDERS),imported.parquet $(notdir $(imported-labels)),$(asked).parquet answers.parquet canaries.parquet) clusters.parquet pog.parquet raters.parquet $(notdir $(own-weights)) model.safetensors)
 pictures := $(if $(ORDERS),,$(out)/quality.md) $(addprefix $(OUT)/$(TRAINED_IN)/,order.svg order.dot) $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(out)/viirs%.png))
 ledger-of = $(work)/ledger/$1.json
 learnt-ledger-of = $(trained)/ledger/$1.json
 ledgers := $(foreach stage,fetch split $(if $(ORDERS),,classify),$(granules:%=$(call ledger-of,$(stage)-%))) \
-  $(foreach stage,$(if $(ORDERS),import,cluster vote) aggregate train,$(call learnt-ledger-of,$(stage))) \
+  $(foreach stage,$(if $(ORDERS),import,cluster vote) aggregate $(if $(own-weights),pretrain) train,$(call learnt-ledger-of,$(stage))) \
   $(granules:%=$(call ledger-of,score-%)) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
 
 # Scores that somebody published: no scene, tile or model.
@@ -245,7 +250,7 @@ keep-flags = $(eval $(call flags-file,$1,$2,$3))
 $(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
 $(foreach stage,split classify score published map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
 $(if $(report),$(call keep-flags,$(work),report,$$(report-flags)))
-$(foreach stage,cluster import vote aggregate train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
+$(foreach stage,cluster import vote aggregate pretrain train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
 
 ## Commands
 
@@ -358,14 +363,19 @@ endif
 $(WORK)/%/pog.parquet $(WORK)/%/raters.parquet $(WORK)/%/health.parquet $(OUT)/%/order.svg $(OUT)/%/order.dot $(WORK)/%/ledger/aggregate.json: $(or $(ORDERS),$(work)/$(asked).parquet) $(ORDER_RATERS) $(trained)/clusters.parquet $(learn-tiles) $(trained)/flags/aggregate | $(BIN)/pog-aggregate
 	$(BIN)/pog-aggregate $(aggregate-flags) --raters-out $(trained)/raters.parquet --health-out $(trained)/health.parquet --dot-out $(OUT)/$(TRAINED_IN)/order.dot --picture-out $(OUT)/$(TRAINED_IN)/order.svg --ledger $(trained)/ledger/aggregate.json --out $(trained)/pog.parquet
 
-$(WORK)/%/model.safetensors $(WORK)/%/training.parquet $(WORK)/%/ledger/train.json: $(learn-tiles) $(imported-labels) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(trained)/flags/train | $(BIN)/stage3-train
+ifdef PRETRAIN_EPOCHS
+$(WORK)/%/network.safetensors $(WORK)/%/network.jsonl $(WORK)/%/ledger/pretrain.json: $(learn-tiles) $(WEIGHTS) $(trained)/flags/pretrain | $(BIN)/stage1-cluster
+	$(BIN)/stage1-cluster deepcluster $(pretrain-flags) --checkpoints $(trained)/checkpoints --log $(trained)/network.jsonl --ledger $(trained)/ledger/pretrain.json --out $(trained)/network.safetensors
+endif
+
+$(WORK)/%/model.safetensors $(WORK)/%/training.parquet $(WORK)/%/ledger/train.json: $(learn-tiles) $(imported-labels) $(trained)/clusters.parquet $(trained)/pog.parquet $(WEIGHTS) $(own-weights) $(trained)/flags/train | $(BIN)/stage3-train
 	$(BIN)/stage3-train train $(train-flags) --clusters $(trained)/clusters.parquet --pog $(trained)/pog.parquet --checkpoints $(trained)/checkpoints --metrics-out $(trained)/training.parquet --ledger $(trained)/ledger/train.json --out $(trained)/model.safetensors
 
 ifdef PUBLISHED
 $(foreach granule,$(granules),$(WORK)/%/scores/$(granule).parquet) $(WORK)/%/ledger/published.json: $(PUBLISHED) $(PUBLISHED_FOOTPRINTS) $(work)/flags/published | $(BIN)/heatmap-stitch
 	$(BIN)/heatmap-stitch published $(published-flags) --ledger $(call ledger-of,published) --out $(work)/scores
 else
-$(work)/scores/%.parquet $(work)/ledger/score-%.json: $(work)/tiles/%.parquet $(trained)/model.safetensors $(WEIGHTS) $(work)/flags/score | $(BIN)/stage3-train
+$(work)/scores/%.parquet $(work)/ledger/score-%.json: $(work)/tiles/%.parquet $(trained)/model.safetensors $(WEIGHTS) $(own-weights) $(work)/flags/score | $(BIN)/stage3-train
 	$(BIN)/stage3-train score --tiles $< --model $(trained)/model.safetensors $(score-flags) --ledger $(work)/ledger/score-$*.json --out $(work)/scores/$*.parquet
 endif
 

@@ -2,7 +2,8 @@
 
 All our rows learn from the 22 clusters of nk_clusters in the order of ten people, and from cluster 22, the pictures of nk_labels that its
 annotators call uninhabited (share .75 or more), lowest by rule; rows named `labels` from the other pictures of nk_labels too, each at the mean
-place of its classes' clusters. Nothing of kangwon is learnt from, but by the row `local_judge`, whose chain
+place of its classes' clusters; `deepcluster` sees through a network that learnt those pictures without their labels, and ours through that
+one and ImageNet's. Nothing of kangwon is learnt from, but by the row `local_judge`, whose chain
 clusters and orders kangwon's own tiles without floor area or people. Settings are chosen by `heldout` figures: clusters that a model never
 saw, put in the order of the people. Kangwon is looked at once a setting. Each figure is the mean of three seeds; its interval is a bootstrap
 of blocks of 3 x 3 grid cells (7 km), in which neighbours stay together.
@@ -34,9 +35,10 @@ RESAMPLES = 1000
 # The published scores (siScore) on the same grid cells: all, and those with buildings.
 TARGETS = {("2016", "all"): 0.726, ("2019", "all"): 0.755, ("2016", "built"): 0.660, ("2019", "built"): 0.705}
 
-OURS = "stages_two_lights_ridge_labels"
+OURS = "stages_two_lights_two_networks"
 LABELS = "imported-labels.parquet"
 STAGES = ["--features", "stages", "--components", "128"]
+RIDGE_LABELS = [*STAGES, "--normalise", "both", "--members", "12", "--recipe", "ridge", "--labels", LABELS]
 # What each row gives to `stage3-train train`.
 TRAINED = {
     "colour_statistics": ["--features", "colour", "--recipe", "ridge"],
@@ -46,7 +48,9 @@ TRAINED = {
     "stages_tile_light": [*STAGES, "--normalise", "tile"],
     "stages_two_lights": [*STAGES, "--normalise", "both", "--members", "10"],
     "stages_two_lights_ridge": [*STAGES, "--normalise", "both", "--members", "10", "--recipe", "ridge"],
-    "stages_two_lights_ridge_labels": [*STAGES, "--normalise", "both", "--members", "10", "--recipe", "ridge", "--labels", LABELS],
+    "stages_two_lights_ridge_labels": RIDGE_LABELS,
+    "deepcluster": RIDGE_LABELS,
+    OURS: RIDGE_LABELS,
     "dev_measure": ["--recipe", "dev-measure"],
 }
 # Rows that take long: minutes a seed, and what they give to `stage3-train train`.
@@ -54,10 +58,10 @@ WHOLE = ["--train", "whole", "--members", "1", "--steps", "200", "--learning-rat
 SLOW = {
     "fine_tuned": (10, WHOLE),
     "fine_tuned_tile_light": (10, [*WHOLE, "--normalise", "tile"]),
-    "deepcluster": (10, TRAINED[OURS]),
 }
-# What a row's own backbone is made with from the learnt pictures, without their labels; `stage1-cluster deepcluster`.
-PRETRAINED = {"deepcluster": ["--backbone", "efficientnet-lite0", "--epochs", "5", "--learning-rate", "0.005"]}
+# How the network of `deepcluster`, and the second of ours beside ImageNet's, is made from the learnt pictures without their labels; about
+# four minutes a seed.
+DEEPCLUSTER = ["--backbone", "efficientnet-lite0", "--epochs", "5", "--learning-rate", "0.005"]
 GIVEN = ("siscore", "night_light", "local_judge")
 
 
@@ -157,26 +161,29 @@ class Contest:
         tables, heldout, command = {year: [] for year in YEARS}, [], ""
         for seed in self.seeds:
             model = self.work / row / f"{seed}.safetensors"
-            weights = self.pretrained(row, seed)
+            weights = self.weights(row, seed)
             inputs = ["--tiles", self.learnt / "imported.parquet", "--clusters", self.learnt / "clusters.parquet", "--pog", self.learnt / "pog.parquet"]
-            run = Run([self.bin / "stage3-train", "train", *inputs, "--weights", weights, "--features-cache", self.work / "features", "--seed", seed, *(self.learnt / flag if flag == LABELS else flag for flag in flags), "--out", model])
+            run = Run([self.bin / "stage3-train", "train", *inputs, *weights, "--features-cache", self.work / "features", "--seed", seed, *(self.learnt / flag if flag == LABELS else flag for flag in flags), "--out", model])
             command = " ".join(["stage3-train train", *flags, "--seed", ", ".join(map(str, self.seeds))])
             print(f"contest: {row}, seed {seed}: {run.seconds:.0f} s", file=sys.stderr, flush=True)
             heldout.append(json.loads(model.with_suffix(".json").read_text())["figures"])
             for year in YEARS:
                 out = model.with_suffix(f".{year}.parquet")
-                Run([self.bin / "stage3-train", "score", "--tiles", self.tiles[year], "--model", model, "--weights", weights, "--out", out])
+                Run([self.bin / "stage3-train", "score", "--tiles", self.tiles[year], "--model", model, *weights, "--out", out])
                 tables[year].append(self.read(out))
         yield from self.held_out(row, heldout, command)
         yield from self.scored(row, tables, command)
 
-    def pretrained(self, row, seed):
-        """The backbone of a row: ImageNet's, or what DeepCluster made of it."""
-        if row not in PRETRAINED:
-            return WEIGHTS
-        trunk = self.work / row / f"trunk-{seed}.safetensors"
-        run = Run([self.bin / "stage1-cluster", "deepcluster", "--tiles", self.learnt / "imported.parquet", "--weights", WEIGHTS, *PRETRAINED[row], "--seed", seed, "--checkpoints", trunk.with_suffix(".checkpoints"), "--out", trunk])
-        print(f"contest: {row}'s backbone, seed {seed}: {run.seconds:.0f} s", file=sys.stderr, flush=True)
+    def weights(self, row, seed):
+        """Flags that name the networks of a row: ImageNet's, what DeepCluster made of it, or both."""
+        own = ["--weights", self.pretrained(seed)] if row in ("deepcluster", OURS) else []
+        return own if row == "deepcluster" else ["--weights", WEIGHTS, *own]
+
+    def pretrained(self, seed):
+        trunk = self.work / f"deepcluster-{seed}.safetensors"
+        if not trunk.exists():
+            run = Run([self.bin / "stage1-cluster", "deepcluster", "--tiles", self.learnt / "imported.parquet", "--weights", WEIGHTS, *DEEPCLUSTER, "--seed", seed, "--checkpoints", trunk.with_suffix(".checkpoints"), "--out", trunk])
+            print(f"contest: DeepCluster, seed {seed}: {run.seconds:.0f} s", file=sys.stderr, flush=True)
         return trunk
 
     def held_out(self, row, figures, command):

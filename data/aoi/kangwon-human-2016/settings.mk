@@ -18,7 +18,9 @@ LABELLED_CLUSTER = 22
 # 0 to 10 were found among towns, 11 to 21 among villages; settings were chosen by clusters that a model did not see
 CLASSES = urban=0-10 rural=11-21
 RECIPE = ridge
-MEMBERS = 10
+# half of the members see through a network that learnt the same pictures without their labels
+PRETRAIN_EPOCHS = 5
+MEMBERS = 12
 LOWEST = 22
 NIGHT_LIGHTS = $(REFERENCE_DATA)/nightlights/viirs_vnl_2025_north_korea.tif
 NIGHT_LIGHTS_CREDIT = Earth Observation Group, VNL 2025, CC BY 4.0
