@@ -13,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: FORCE help demo map scenes serve build setup test bench-imagery bench-judges bench-learning bench-maps why
+.PHONY: FORCE help demo map scenes change serve build setup test bench-imagery bench-judges bench-learning bench-maps bench-cuda check-cuda why
 
 ## Knobs
 ## AOI                area: a folder of AREAS
@@ -38,6 +38,8 @@ PEERS = ../shared/peers
 PYTHON =
 ## REFRESH            REFRESH=yes chooses scenes again whatever data/raw/AREA/scenes.lock says
 REFRESH =
+## BEFORE             an area of the same ground at an earlier date, for `make change` and the report by county
+BEFORE =
 ## PORT               where `make serve` listens, on this machine only
 PORT = 8000
 ## TARGET             the file that `make why` asks about
@@ -114,6 +116,9 @@ LABELLED_CLUSTER =
 CLASSES =
 NIGHT_LIGHTS =
 NIGHT_LIGHTS_CREDIT =
+QUALITY =
+MIN_QUALITY =
+BASELINES =
 ZONES =
 COUNTIES =
 COUNTIES_CRS = file
@@ -137,6 +142,8 @@ areas := $(patsubst $(AREAS)/%/settings.mk,%,$(wildcard $(AREAS)/*/settings.mk))
 wanted := $(patsubst heatmap-%,%,$(filter heatmap-%,$(MAKECMDGOALS))) $(if $(filter map scenes,$(MAKECMDGOALS)),$(AOI))
 $(if $(filter-out $(areas),$(wanted)),$(error $(filter-out $(areas),$(wanted)): no such area; there are: $(areas)))
 -include $(area)/settings.mk
+$(if $(filter change,$(MAKECMDGOALS)),$(if $(BEFORE),,$(error name an earlier area of the same ground: make change AOI=kangwon-human BEFORE=kangwon-human-2016)))
+$(if $(filter-out $(areas),$(BEFORE)),$(error BEFORE=$(BEFORE): no such area; there are: $(areas)))
 
 # Programs: one build for all stages. A server that sets CI keeps it between checkouts.
 export CARGO_TARGET_DIR ?= $(if $(CI),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/prosperity-atlas/target,$(CURDIR)/target)
@@ -160,8 +167,10 @@ choices := $(granules:%=$(raw)/%.scene.parquet)
 tiles := $(granules:%=$(work)/tiles/%.parquet)
 labels := $(granules:%=$(work)/labels/%.parquet)
 scores := $(granules:%=$(work)/scores/%.parquet)
-maps := $(if $(ZONES),$(ZONES:%=heatmap-%),heatmap)
-supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS) $(PUBLISHED) $(PUBLISHED_FOOTPRINTS)
+corr-rasters := $(QUALITY) $(foreach named,$(BASELINES),$(lastword $(subst =, ,$(named))))
+# One map a zone where ZONES says so; the report by county needs one of all granules besides.
+maps := $(ZONES:%=heatmap-%) $(if $(and $(ZONES),$(if $(COUNTIES)$(BEFORE),,none)),,heatmap)
+supplied := $(SUPPLIED) $(ORDERS) $(NIGHT_LIGHTS) $(corr-rasters) $(PUBLISHED) $(PUBLISHED_FOOTPRINTS)
 
 quote = '$(subst ','\'',$1)'
 same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
@@ -199,7 +208,7 @@ train-flags-whole = --members 1
 score-flags = $(call each,weights,$(WEIGHTS) $(own-weights)) --device $(DEVICE)
 published-flags = --table $(PUBLISHED) --footprints $(PUBLISHED_FOOTPRINTS) --tile-m $(PUBLISHED_TILE_M)
 map-flags = --pixel-m $(PIXEL_M) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT))
-corr-flags = --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
+corr-flags = $(call each,quality,$(QUALITY)) $(call each,min-quality,$(MIN_QUALITY)) $(call each,baseline,$(BASELINES)) --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT); night light: $(NIGHT_LIGHTS_CREDIT))
 summary-flags = --title $(call quote,$(TITLE)) $(call each,scenes,$(choices)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
   $(if $(ORDERS)$(PUBLISHED),,--clusters $(trained)/clusters.parquet) $(if $(PUBLISHED),,--pog $(trained)/pog.parquet --raters $(trained)/raters.parquet) $(call each,metrics,$(metrics)) \
   $(call each,stage-ledger,$(ledgers)) $(foreach map,$(maps),--see $(out)/$(map).png --see $(out)/$(map).tif) \
@@ -226,11 +235,22 @@ pictures := $(maps:%=$(out)/%.png) $(maps:%=$(out)/%-colour.tif) $(if $(NIGHT_LI
 ledgers := $(call ledger-of,published) $(maps:heatmap%=$(call ledger-of,map%)) $(if $(NIGHT_LIGHTS),$(maps:heatmap%=$(call ledger-of,corr%)))
 endif
 
+# What changed since BEFORE: both areas must have been trained in one, or their scores are not of one scale.
+earlier := $(if $(BEFORE),$(OUT)/$(BEFORE)/heatmap.tif)
+changed := $(if $(BEFORE),$(out)/change.tif)
+change-flags = --title $(call quote,$(TITLE) since $(BEFORE)) --credit $(call quote,$(CREDIT))
+ifdef BEFORE
+metrics += $(out)/change.parquet
+pictures += $(out)/change.png $(changed)
+ledgers += $(call ledger-of,change)
+summary-flags += --see $(out)/change.png --see $(changed)
+endif
+
 # The report by county needs one map of all granules.
-report := $(if $(COUNTIES),$(if $(ZONES),,$(out)/report/index.html))
+report := $(if $(COUNTIES),$(out)/report/index.html)
 report-flags = --zones $(COUNTIES) --zones-crs $(COUNTIES_CRS) $(call each,zone-id,$(COUNTIES_ID)) $(call each,zone-name,$(COUNTIES_NAME)) \
   $(call each,zone-name-en,$(COUNTIES_NAME_EN)) $(call each,zone-part-of,$(COUNTIES_PART_OF)) --block-m $(BLOCK_M) $(call each,night-lights,$(NIGHT_LIGHTS)) \
-  $(call each,population,$(POPULATION)) $(if $(OFFICIAL),--official $(OFFICIAL) --official-key $(OFFICIAL_KEY) --official-value '$(OFFICIAL_VALUE)' --official-name '$(OFFICIAL_NAME)') \
+  $(call each,population,$(POPULATION)) $(call each,change,$(changed)) $(if $(OFFICIAL),--official $(OFFICIAL) --official-key $(OFFICIAL_KEY) --official-value '$(OFFICIAL_VALUE)' --official-name '$(OFFICIAL_NAME)') \
   --title $(call quote,$(TITLE)) --credit $(call quote,$(CREDIT)$(if $(NIGHT_LIGHTS),; night light: $(NIGHT_LIGHTS_CREDIT))) $(call each,scores,$(scores)) $(call each,scenes,$(choices)) \
   $(if $(ORDERS)$(PUBLISHED),,--clusters $(trained)/clusters.parquet --sheets $(OUT)/$(TRAINED_IN)/clusters $(if $(PAIRS),,--votes $(trained)/votes.parquet)) $(if $(PUBLISHED),,--pog $(trained)/pog.parquet) --seed $(SEED) \
   $(if $(PUBLISHED)$(word 2,$(granules)),,--imagery $(granules:%=$(raw)/%.tif))
@@ -248,7 +268,7 @@ $1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,F
 endef
 keep-flags = $(eval $(call flags-file,$1,$2,$3))
 $(foreach granule,$(granules),$(call keep-flags,$(work),fetch-$(granule),$$(fetch-flags) $$(item-$(granule))))
-$(foreach stage,split classify score published map corr summary,$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
+$(foreach stage,split classify score published map corr summary $(if $(BEFORE),change),$(call keep-flags,$(work),$(stage),$$($(stage)-flags)))
 $(if $(report),$(call keep-flags,$(work),report,$$(report-flags)))
 $(foreach stage,cluster import vote aggregate pretrain train,$(call keep-flags,$(trained),$(stage),$$($(stage)-flags)))
 
@@ -266,6 +286,9 @@ $(areas:%=heatmap-%): heatmap-%: FORCE
 	@$(MAKE) --no-print-directory AOI=$* map
 
 map: $(supplied) $(out)/summary.txt ## the map of AOI
+
+change: map ## the map of AOI, and what changed since BEFORE, the same ground in another area: map, picture, report
+	@echo "$(out)/change.png"
 
 scenes: $(granules:%=$(raw)/%.tif) ## the scenes of AOI, fetched and no more
 
@@ -320,6 +343,16 @@ bench-maps: build ## maps, night light and zones beside what people run instead,
 	cargo build --locked --release --workspace --examples
 	python=$(or $(PYTHON),$$(scripts/bench/setup maps)) && $$python scripts/bench/maps.py \
 	  --bin $(BIN) --peers $(PEERS) --reference $(REFERENCE_DATA) --work $(WORK)/bench --out $(OUT)/bench/maps.json
+
+# The kernel on an NVIDIA card: no part of the default build. PTX is made by clang alone.
+bench-cuda: ## the fill of 1, 6 and 15 granules on this machine's NVIDIA card
+	@ldconfig -p | grep -q 'libcuda\.so\.1 ' || { echo "libcuda.so.1: want the driver of an NVIDIA card, found none; \`make bench-maps\` times the same fill on the processor" >&2; exit 1; }
+	scripts/kernels build
+	$(BIN)/heatmap-fill-cuda bench
+
+check-cuda: ## that the kernel's PTX is fresh and its program builds; needs no card, downloads what the default build does not
+	scripts/kernels check
+	scripts/kernels build
 
 ifneq ($(BUILD),)
 sources := Cargo.toml Cargo.lock $(shell find crates -name tests -prune -o -type f -print)
@@ -383,14 +416,24 @@ define map-rules # zone with its hyphen, or nothing; scores of the zone
 $(OUT)/%/heatmap$1.tif $(OUT)/%/heatmap$1-colour.tif $(OUT)/%/heatmap$1.png $(OUT)/%/heatmap$1.qml $(if $(word 2,$2),$(OUT)/%/seams$1.parquet) $(WORK)/%/ledger/map$1.json: $2 $(work)/flags/map | $(BIN)/heatmap-stitch
 	$(BIN)/heatmap-stitch map $(call each,scores,$2) $$(map-flags) --ledger $(call ledger-of,map$1) $(if $(word 2,$2),--seams-out $(out)/seams$1.parquet) --out-qml $(out)/heatmap$1.qml --out-png $(out)/heatmap$1.png --out-colour $(out)/heatmap$1-colour.tif --out $(out)/heatmap$1.tif
 
-$(OUT)/%/corr$1.parquet $(OUT)/%/corr-details$1.parquet $(if $(word 2,$2),$(OUT)/%/granules$1.md) $(OUT)/%/viirs$1.png $(WORK)/%/ledger/corr$1.json: $(out)/heatmap$1.tif $2 $(NIGHT_LIGHTS) $(work)/flags/corr | $(BIN)/viirs-corr
-	$(BIN)/viirs-corr --heatmap $(out)/heatmap$1.tif --night-lights $(NIGHT_LIGHTS) $(if $(word 2,$2),$(call each,scores,$2) --table-out $(out)/granules$1.md) $$(corr-flags) --ledger $(call ledger-of,corr$1) --details-out $(out)/corr-details$1.parquet --out-png $(out)/viirs$1.png --out $(out)/corr$1.parquet
+$(OUT)/%/corr$1.parquet $(OUT)/%/corr-details$1.parquet $(if $(word 2,$2),$(OUT)/%/granules$1.md $(OUT)/%/granules$1.csv) $(OUT)/%/viirs$1.png $(WORK)/%/ledger/corr$1.json: $(out)/heatmap$1.tif $2 $(NIGHT_LIGHTS) $(corr-rasters) $(work)/flags/corr | $(BIN)/viirs-corr
+	$(BIN)/viirs-corr --heatmap $(out)/heatmap$1.tif --night-lights $(NIGHT_LIGHTS) $(if $(word 2,$2),$(call each,scores,$2) --table-out $(out)/granules$1.md --table-out $(out)/granules$1.csv) $$(corr-flags) --ledger $(call ledger-of,corr$1) --details-out $(out)/corr-details$1.parquet --out-png $(out)/viirs$1.png --out $(out)/corr$1.parquet
 endef
-$(if $(ZONES),$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores))))),$(eval $(call map-rules,,$(scores))))
+$(foreach zone,$(ZONES),$(eval $(call map-rules,-$(zone),$(filter $(work)/scores/$(zone)%,$(scores)))))
+$(if $(filter heatmap,$(maps)),$(eval $(call map-rules,,$(scores))))
 
 ifneq ($(report),)
-$(OUT)/%/report/index.html $(OUT)/%/regions.parquet $(OUT)/%/regions.md $(OUT)/%/regions-metrics.parquet $(OUT)/%/targeting.parquet $(WORK)/%/ledger/report.json: $(out)/heatmap.tif $(COUNTIES) $(OFFICIAL) $(POPULATION) $(NIGHT_LIGHTS) $(scores) $(choices) $(if $(PUBLISHED),,$(trained)/pog.parquet) $(if $(ORDERS)$(PUBLISHED),,$(trained)/clusters.parquet) $(work)/flags/report | $(BIN)/region-report
+$(OUT)/%/report/index.html $(OUT)/%/regions.parquet $(OUT)/%/regions.md $(OUT)/%/regions-metrics.parquet $(OUT)/%/targeting.parquet $(WORK)/%/ledger/report.json: $(out)/heatmap.tif $(changed) $(COUNTIES) $(OFFICIAL) $(POPULATION) $(NIGHT_LIGHTS) $(scores) $(choices) $(if $(PUBLISHED),,$(trained)/pog.parquet) $(if $(ORDERS)$(PUBLISHED),,$(trained)/clusters.parquet) $(work)/flags/report | $(BIN)/region-report
 	maplibre=$$(scripts/page-tools) && $(BIN)/region-report report --heatmap $(out)/heatmap.tif $(report-flags) $${maplibre:+--maplibre $$maplibre} --page $(out)/report --metrics-out $(out)/regions-metrics.parquet --targeting-out $(out)/targeting.parquet --out-md $(out)/regions.md --ledger $(call ledger-of,report) --out $(out)/regions.parquet
+endif
+
+ifdef BEFORE
+# The earlier area, then the later one: one after the other, as both may train the same model.
+$(earlier): $(out)/heatmap.tif FORCE
+	@$(MAKE) --no-print-directory AOI=$(BEFORE) BEFORE= COUNTIES= map
+
+$(OUT)/%/change.tif $(OUT)/%/change.png $(OUT)/%/change.parquet $(WORK)/%/ledger/change.json: $(out)/heatmap.tif $(earlier) $(work)/flags/change | $(BIN)/heatmap-stitch
+	$(BIN)/heatmap-stitch change --before $(earlier) --after $(out)/heatmap.tif $(change-flags) --ledger $(call ledger-of,change) --metrics-out $(out)/change.parquet --out-png $(out)/change.png --out $(out)/change.tif
 endif
 
 # All results are named here, or Make would take some for scratch files and delete them. What others read comes first, for dry runs.

@@ -74,6 +74,36 @@ fn every_area_has_a_plan_a_boundary_and_a_title() {
 }
 
 #[test]
+fn a_map_a_utm_zone_leaves_the_report_its_map_of_all() {
+    let zones = "ZONES=T47 T48";
+    let plan = Place::new(&[]).made(&["-n", "heatmap-sichuan-published", zones]);
+    let run = |stage: &str| plan.lines().filter(|line| line.contains(&format!("/{stage}"))).count();
+    assert_eq!((run("heatmap-stitch map"), run("region-report report")), (3, 1), "{plan}");
+    let plan = Place::new(&[]).made(&["-n", "heatmap-sichuan-published", zones, "COUNTIES="]);
+    let run = |stage: &str| plan.lines().filter(|line| line.contains(&format!("/{stage}"))).count();
+    assert_eq!((run("heatmap-stitch map"), run("region-report report")), (2, 0), "{plan}");
+}
+
+#[test]
+fn two_areas_of_one_ground_give_a_change_and_a_report_of_it() {
+    let place = Place::new(&[]);
+    let plan = place.made(&["-n", "change", "AOI=kangwon-human", "BEFORE=kangwon-human-2016"]);
+    let run = |stage: &str| plan.lines().filter(|line| line.contains(&format!("/{stage}"))).count();
+    assert_eq!(
+        (run("heatmap-stitch map"), run("heatmap-stitch change"), run("region-report report")),
+        (2, 1, 1)
+    );
+    let changed = place.path("out/kangwon-human/change.tif");
+    assert!(plan.contains(&format!("--change {}", changed.display())), "{plan}");
+    for (knobs, wanted) in
+        [(vec![], "name an earlier area"), (vec!["BEFORE=atlantis"], "atlantis: no such area")]
+    {
+        let output = place.make(&[vec!["-n", "change", "AOI=kangwon-human"], knobs].concat());
+        assert!(!output.status.success() && stderr(&output).contains(wanted), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn help_names_every_command_and_knob() {
     let help = Place::new(&[]).made(&["help"]);
     for word in

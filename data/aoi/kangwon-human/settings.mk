@@ -24,3 +24,10 @@ LOWEST = 22
 NIGHT_LIGHTS = $(REFERENCE_DATA)/nightlights/viirs_vnl_2025_north_korea.tif
 NIGHT_LIGHTS_CREDIT = Earth Observation Group, VNL 2025, CC BY 4.0
 TITLE = Development score, Kangwon 2019, human orders
+# ten rectangles of whole tiles, made to show the report: no borders
+COUNTIES = data/aoi/kangwon-human/zones.geojson
+COUNTIES_ID = zone
+COUNTIES_NAME = name
+COUNTIES_NAME_EN = name_en
+# two tiles
+BLOCK_M = 4892
