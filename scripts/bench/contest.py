@@ -60,7 +60,7 @@ SLOW = {
     "fine_tuned_tile_light": (10, [*WHOLE, "--normalise", "tile"]),
 }
 # How the network of `deepcluster`, and the second of ours beside ImageNet's, is made from the learnt pictures without their labels; about
-# four minutes a seed.
+# ten minutes a seed.
 DEEPCLUSTER = ["--backbone", "efficientnet-lite0", "--epochs", "5", "--learning-rate", "0.005"]
 GIVEN = ("siscore", "night_light", "local_judge")
 
