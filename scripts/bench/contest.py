@@ -62,6 +62,7 @@ SLOW = {
 # How the network of `deepcluster`, and the second of ours beside ImageNet's, is made from the learnt pictures without their labels; about
 # ten minutes a seed.
 DEEPCLUSTER = ["--backbone", "efficientnet-lite0", "--epochs", "5", "--learning-rate", "0.005"]
+OWN_NETWORK = ("deepcluster", OURS)
 GIVEN = ("siscore", "night_light", "local_judge")
 
 
@@ -164,7 +165,8 @@ class Contest:
             weights = self.weights(row, seed)
             inputs = ["--tiles", self.learnt / "imported.parquet", "--clusters", self.learnt / "clusters.parquet", "--pog", self.learnt / "pog.parquet"]
             run = Run([self.bin / "stage3-train", "train", *inputs, *weights, "--features-cache", self.work / "features", "--seed", seed, *(self.learnt / flag if flag == LABELS else flag for flag in flags), "--out", model])
-            command = " ".join(["stage3-train train", *flags, "--seed", ", ".join(map(str, self.seeds))])
+            first = f"stage1-cluster deepcluster {' '.join(DEEPCLUSTER)}; " if row in OWN_NETWORK else ""
+            command = first + " ".join(["stage3-train train", *flags, "--seed", ", ".join(map(str, self.seeds))])
             print(f"contest: {row}, seed {seed}: {run.seconds:.0f} s", file=sys.stderr, flush=True)
             heldout.append(json.loads(model.with_suffix(".json").read_text())["figures"])
             for year in YEARS:
@@ -176,14 +178,14 @@ class Contest:
 
     def weights(self, row, seed):
         """Flags that name the networks of a row: ImageNet's, what DeepCluster made of it, or both."""
-        own = ["--weights", self.pretrained(seed)] if row in ("deepcluster", OURS) else []
+        own = ["--weights", self.pretrained(seed)] if row in OWN_NETWORK else []
         return own if row == "deepcluster" else ["--weights", WEIGHTS, *own]
 
     def pretrained(self, seed):
+        """DeepCluster's network. Its checkpoint, which knows what it was made of, spares the work where it was done before."""
         trunk = self.work / f"deepcluster-{seed}.safetensors"
-        if not trunk.exists():
-            run = Run([self.bin / "stage1-cluster", "deepcluster", "--tiles", self.learnt / "imported.parquet", "--weights", WEIGHTS, *DEEPCLUSTER, "--seed", seed, "--checkpoints", trunk.with_suffix(".checkpoints"), "--out", trunk])
-            print(f"contest: DeepCluster, seed {seed}: {run.seconds:.0f} s", file=sys.stderr, flush=True)
+        run = Run([self.bin / "stage1-cluster", "deepcluster", "--tiles", self.learnt / "imported.parquet", "--weights", WEIGHTS, *DEEPCLUSTER, "--seed", seed, "--checkpoints", trunk.with_suffix(".checkpoints"), "--out", trunk])
+        print(f"contest: DeepCluster, seed {seed}: {run.seconds:.0f} s", file=sys.stderr, flush=True)
         return trunk
 
     def held_out(self, row, figures, command):

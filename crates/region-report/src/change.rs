@@ -16,6 +16,7 @@ use contract::{CHANGE, Metric, RasterSpec, Region};
 use raster::{Grid, Source};
 
 use crate::coverage::Span;
+use crate::table::plain;
 use crate::zonal::{Blocks, ByBlock, Detail, Sums, sums};
 use crate::zones::Zones;
 
@@ -123,15 +124,8 @@ pub fn metrics(changes: &Changes, regions: &[Region], block_m: f64) -> Vec<Metri
     }
     let known: Vec<(f64, f64)> =
         regions.iter().filter_map(|row| Some((row.change?, row.change_detectable?))).collect();
-    let row = |name: &str, of: &str, value: Option<f64>, unit: &str, n: usize, note: String| Metric {
-        name: name.to_owned(),
-        of: of.to_owned(),
-        value,
-        low: None,
-        high: None,
-        unit: unit.to_owned(),
-        n: n as u64,
-        note: Some(note),
+    let row = |name: &str, of: &str, value: Option<f64>, unit: &str, n: usize, note: String| {
+        plain(name, of, value, unit, n, Some(note))
     };
     let count =
         |changed: &dyn Fn(&(f64, f64)) -> bool| known.iter().filter(|zone| changed(zone)).count() as f64;

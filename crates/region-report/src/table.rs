@@ -248,6 +248,19 @@ fn simulation(regions: &[Region], ranked: &[usize]) -> Vec<Targeting> {
 const NO_MONEY: &str =
     "a score is a rank turned into a number and not money: compare maps of one model, not incomes";
 
+/// A row of a table of metrics without an interval.
+pub(crate) fn plain(
+    name: &str,
+    of: &str,
+    value: Option<f64>,
+    unit: &str,
+    n: usize,
+    note: Option<String>,
+) -> Metric {
+    let (name, of, unit) = (name.to_owned(), of.to_owned(), unit.to_owned());
+    Metric { name, of, value, low: None, high: None, unit, n: n as u64, note }
+}
+
 fn metrics(
     regions: &[Region],
     ranked: &[usize],
@@ -257,7 +270,6 @@ fn metrics(
     wanted: &Wanted,
 ) -> Vec<Metric> {
     let rows: Vec<&Region> = ranked.iter().map(|&zone| &regions[zone]).collect();
-    let n = rows.len() as u64;
     let groups = rows.iter().filter_map(|row| row.group).max().unwrap_or(0);
     let weights: Vec<f64> =
         ranked.iter().map(|&zone| regions[zone].population.unwrap_or(totals[zone].weight)).collect();
@@ -272,19 +284,12 @@ fn metrics(
             .map(|&zone| (totals[zone].weight, totals[zone].sum, totals[zone].entropy))
             .collect::<Vec<_>>(),
     );
-    let plain = |name: &str, of: &str, value: Option<f64>, note: Option<&str>| Metric {
-        name: name.to_owned(),
-        of: of.to_owned(),
-        value,
-        low: None,
-        high: None,
-        unit: "1".to_owned(),
-        n,
-        note: note.map(str::to_owned),
+    let plain = |name: &str, of: &str, value: Option<f64>, note: Option<&str>| {
+        plain(name, of, value, "1", rows.len(), note.map(str::to_owned))
     };
     let (low, high) = (!ginis.is_empty()).then(|| ends(&ginis)).unzip();
     let mut all = vec![
-        plain("zones", "with a place", Some(n as f64), None),
+        plain("zones", "with a place", Some(rows.len() as f64), None),
         plain("zones", "without a place", Some((regions.len() - rows.len()) as f64), None),
         plain("groups", "of zones that cannot be told from their first", Some(f64::from(groups)), None),
         Metric { low, high, ..plain("gini", &of, gini(&means, &weights), Some(NO_MONEY)) },

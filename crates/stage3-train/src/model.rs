@@ -138,8 +138,12 @@ fn backbone_weights(model: &Path, card: &Card, given: &[PathBuf]) -> anyhow::Res
         found.insert(hash, path.clone());
     }
     let of = |wanted: &String| {
-        let missing =
-            || format!("want the weights that the model was trained on (SHA-256 {wanted}); give --weights");
+        let missing = || {
+            format!(
+                "{}: want the weights that it was trained on (SHA-256 {wanted}); give --weights",
+                model.display()
+            )
+        };
         found.get(wanted).cloned().with_context(missing)
     };
     card.backbone_sha256.iter().map(of).collect()

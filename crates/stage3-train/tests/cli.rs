@@ -252,7 +252,7 @@ fn members_see_through_each_file_of_weights_and_a_model_wants_all_of_them_in_any
     let missing = run(&score_args(&scene, "model.safetensors", "none.parquet", &[]));
     let text = String::from_utf8(missing.stderr).unwrap();
     assert_eq!(missing.status.code(), Some(1));
-    assert!(text.contains("want the weights that the model was trained on (SHA-256"), "{text}");
+    assert!(text.contains("model.safetensors: want the weights that it was trained on (SHA-256"), "{text}");
     let scores = |out: &str, more: &[&str]| {
         succeeds(&score_args(&scene, "model.safetensors", out, more));
         contract::read::<Score>(&scene.path(out)).unwrap()
