@@ -314,7 +314,8 @@ test: ## format, lints, all tests
 	cargo fmt --all --check
 	cargo test $(tests) --no-run
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
-	servers=$$(scripts/test-servers) && tools=$$(scripts/page-tools --test) && TEST_SERVERS=$$servers PAGE_TOOLS=$$tools cargo test $(tests)
+	servers=$$(scripts/test-servers) && tools=$$(scripts/page-tools --test) && python=$$(scripts/test-python) && \
+	  TEST_SERVERS=$$servers PAGE_TOOLS=$$tools TEST_PYTHON=$$python cargo test $(tests)
 
 bench-imagery: build ## fetch and split beside what people run instead, figures in OUT/bench
 	@test -f $(PEERS)/README.md || { echo "$(PEERS): want the peers, found none; name their folder with PEERS=" >&2; exit 1; }
