@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// What can go wrong with a file that passes between stages. Each message names the file, what was wanted, what was
@@ -5,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused.
-    #[error("{path}: cannot {action}: {source}", path = .path.display())]
+    #[error("{path}: cannot {action}: {source}{advice}", path = .path.display(), advice = advice(.source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -13,6 +14,14 @@ pub enum Error {
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// The name of an output is a device, a pipe or a socket.
+    #[error("{path}: want the name of a file, got {got}; give another name", path = .path.display())]
+    NotAFile {
+        /// The name.
+        path: PathBuf,
+        /// What stands there.
+        got: &'static str,
     },
     /// Somebody else is writing this file now.
     #[error("{path}: another process is writing this file; wait for it or stop it", path = .path.display())]
@@ -71,5 +80,17 @@ impl Error {
     pub fn io(path: &std::path::Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { path, action, source }
+    }
+}
+
+/// What a person can do about it, where the system's reason alone does not say.
+fn advice(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free space there, or give another folder",
+        ErrorKind::FileTooLarge => {
+            "; raise the limit on the size of files (ulimit -f), or give another folder"
+        }
+        ErrorKind::ReadOnlyFilesystem => "; give another folder",
+        _ => "",
     }
 }

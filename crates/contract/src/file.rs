@@ -2,12 +2,13 @@
 //!
 //! What survives: a killed process or a power cut leaves the old file or the new one under the final name, never a part.
 //! A second writer of the same file is refused while the first one runs; a part file left by a killed run is taken over, emptied
-//! or, by [`Whole::resume`], as it is.
+//! or, by [`Whole::resume`], as it is. A symbolic link stays: the file that it names is replaced, whole. A device, a pipe or a socket
+//! cannot be written whole, and is refused.
 
 use crate::{Error, Result};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, FileType, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A file in the making. Dropped without [`Whole::commit`], it leaves nothing behind, unless [`Whole::keep`] said so.
@@ -23,7 +24,8 @@ impl Whole {
     /// Opens `.NAME.part` beside `name`, making the folders on the way, and locks it.
     ///
     /// # Errors
-    /// [`Error::Io`] if the folder cannot be made or written, [`Error::Busy`] if another process holds the part file.
+    /// [`Error::Io`] if the folder cannot be made or written, [`Error::NotAFile`] if the name is a device, a pipe or a socket,
+    /// [`Error::Busy`] if another process holds the part file.
     pub fn begin(name: &Path) -> Result<Self> {
         let whole = Self::resume(name)?;
         whole.file.set_len(0).map_err(Error::io(name, "write"))?;
@@ -36,16 +38,13 @@ impl Whole {
     /// # Errors
     /// As [`Whole::begin`].
     pub fn resume(name: &Path) -> Result<Self> {
-        let folder = folder_of(name);
+        let name = target(name)?;
+        let folder = folder_of(&name);
         fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
-        if name.is_dir() {
-            let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
-            return Err(Error::Io { path: name.into(), action: "write a file here", source });
-        }
         let stem = name.file_name().unwrap_or_default().to_string_lossy();
         let part = folder.join(format!(".{stem}.part"));
-        let file = locked(name, &part)?;
-        Ok(Self { name: name.into(), part, file, leave: false })
+        let file = locked(&name, &part)?;
+        Ok(Self { name, part, file, leave: false })
     }
 
     /// Whether the part file stays for a later [`Whole::resume`] when this is dropped.
@@ -101,6 +100,46 @@ pub fn write(name: &Path, bytes: &[u8]) -> Result<()> {
     whole.commit()
 }
 
+/// Links that are followed before a name counts as a circle, as the kernel counts.
+const MAX_LINKS: usize = 40;
+
+/// The regular file, present or future, that a name stands for: links are followed, also to a file that is not there yet.
+fn target(name: &Path) -> Result<PathBuf> {
+    let mut path = name.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        let Ok(found) = fs::symlink_metadata(&path) else { return Ok(path) };
+        let kind = found.file_type();
+        if kind.is_file() {
+            return Ok(path);
+        }
+        if !kind.is_symlink() {
+            return Err(no_file(name, kind));
+        }
+        // Links of /proc name no path: what they lead to is asked first.
+        if let Some(kind) = fs::metadata(&path).ok().map(|end| end.file_type()).filter(|kind| !kind.is_file())
+        {
+            return Err(no_file(name, kind));
+        }
+        let to = fs::read_link(&path).map_err(Error::io(name, "follow the link"))?;
+        path = folder_of(&path).join(to);
+    }
+    let source = std::io::Error::other("a circle of symbolic links");
+    Err(Error::Io { path: name.into(), action: "write", source })
+}
+
+fn no_file(name: &Path, kind: FileType) -> Error {
+    if kind.is_dir() {
+        let source = std::io::Error::from(ErrorKind::IsADirectory);
+        return Error::Io { path: name.into(), action: "write a file here", source };
+    }
+    let got = match kind {
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Error::NotAFile { path: name.into(), got }
+}
+
 /// Opens the part file and locks it. Between the two its last holder may have renamed or removed it; what is locked then is the
 /// finished file, or nobody's, and the part file is opened anew.
 fn locked(name: &Path, part: &Path) -> Result<File> {
@@ -129,77 +168,5 @@ fn folder_of(name: &Path) -> &Path {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_abandoned_write_leaves_the_old_file_and_no_part() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = dir.path().join("a/table.parquet");
-        write(&name, b"old").unwrap();
-        let mut whole = Whole::begin(&name).unwrap();
-        whole.file().write_all(b"new, half").unwrap();
-        drop(whole);
-        assert_eq!(fs::read(&name).unwrap(), b"old");
-        assert_eq!(fs::read_dir(name.parent().unwrap()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn two_writers_of_one_file_are_one_too_many() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = dir.path().join("table.parquet");
-        let first = Whole::begin(&name).unwrap();
-        assert!(matches!(Whole::begin(&name), Err(Error::Busy { .. })));
-        drop(first);
-        write(&name, b"x").unwrap();
-    }
-
-    #[test]
-    fn a_part_left_by_a_killed_run_is_taken_over() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".t.parquet.part"), b"rubbish that is longer than the new text").unwrap();
-        let name = dir.path().join("t.parquet");
-        write(&name, b"short").unwrap();
-        assert_eq!(fs::read(&name).unwrap(), b"short");
-    }
-
-    #[test]
-    fn what_is_kept_is_there_for_the_next_run_and_only_for_one_that_asks() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = dir.path().join("t.tif");
-        for keep in [true, false] {
-            let mut whole = Whole::resume(&name).unwrap();
-            whole.keep(keep);
-            whole.file().write_all(b"half").unwrap();
-            assert!(matches!(Whole::resume(&name), Err(Error::Busy { .. })));
-            drop(whole);
-            assert_eq!(dir.path().join(".t.tif.part").exists(), keep);
-        }
-        let mut whole = Whole::resume(&name).unwrap();
-        whole.file().write_all(b"half").unwrap();
-        whole.keep(true);
-        drop(whole);
-        assert_eq!(fs::read(Whole::resume(&name).unwrap().part()).unwrap(), b"half");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "not kept, it goes");
-    }
-
-    #[test]
-    fn many_writers_of_one_file_never_lock_or_empty_a_finished_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let name = dir.path().join("t.bin");
-        let n_done: usize = std::thread::scope(|scope| {
-            let one = |n: u8| {
-                let name = &name;
-                move || (0..200).filter(|_| write(name, &[n; 1000]).is_ok()).count()
-            };
-            let runs: Vec<_> = (0..4).map(|n| scope.spawn(one(n))).collect();
-            let reader = || (0..2000).filter_map(|_| fs::read(&name).ok()).all(|bytes| bytes.len() == 1000);
-            assert!(reader(), "a reader saw less than a whole file");
-            runs.into_iter().map(|run| run.join().unwrap()).sum()
-        });
-        // How many are refused because another one writes is chance.
-        assert!(n_done > 0, "no write got through");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

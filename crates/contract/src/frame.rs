@@ -62,10 +62,11 @@ pub struct Frame {
     path: PathBuf,
     maker: &'static str,
     frame: DataFrame,
+    most_bytes: u64,
 }
 
 macro_rules! getters {
-    ($($need:ident $may:ident $type:ty, $cast:ident, $own:expr, $words:literal;)*) => {$(
+    ($($need:ident $may:ident $type:ty, $cast:ident, $own:expr, $size:expr, $words:literal;)*) => {$(
         #[doc = concat!("A column of ", $words, " without gaps.\n\n# Errors\n[`Error::Column`] if it is absent, of another type, or has a gap.")]
         pub fn $need(&self, name: &str) -> Result<Vec<$type>> {
             let all = self.$may(name)?;
@@ -82,14 +83,25 @@ macro_rules! getters {
             let typed = column.as_materialized_series().$cast().map_err(|_| {
                 self.bad(name, concat!("of ", $words), format!("type {}", column.dtype()))
             })?;
+            let n_bytes: u64 = typed.iter().flatten().map(|v| $size(&v)).sum();
+            if n_bytes > self.most_bytes {
+                let want = format!("of at most {} bytes in a file of its size", self.most_bytes);
+                return Err(self.bad(name, &want, format!("{n_bytes} bytes")));
+            }
             Ok(typed.iter().map(|v| v.map($own)).collect())
         }
     )*};
 }
 
+/// Values of a fixed size are counted before they are decoded.
+fn none<T>(_: &T) -> u64 {
+    0
+}
+
 impl Frame {
-    pub(crate) fn new(path: &Path, spec: &Spec, frame: DataFrame) -> Self {
-        Self { path: path.into(), maker: spec.made_by, frame }
+    /// `most_bytes` is what the texts of a column may take together: a dictionary lets a small file repeat a long one.
+    pub(crate) fn new(path: &Path, spec: &Spec, frame: DataFrame, most_bytes: u64) -> Self {
+        Self { path: path.into(), maker: spec.made_by, frame, most_bytes }
     }
 
     /// The file that the table came from.
@@ -109,12 +121,12 @@ impl Frame {
     }
 
     getters! {
-        text may_text String, str, str::to_owned, "text";
-        bools may_bools bool, bool, std::convert::identity, "true or false";
-        u32s may_u32s u32, u32, std::convert::identity, "whole numbers";
-        u64s may_u64s u64, u64, std::convert::identity, "whole numbers";
-        f64s may_f64s f64, f64, std::convert::identity, "numbers";
-        bytes may_bytes Vec<u8>, binary, <[u8]>::to_vec, "bytes";
+        text may_text String, str, str::to_owned, |v: &&str| v.len() as u64, "text";
+        bools may_bools bool, bool, std::convert::identity, none, "true or false";
+        u32s may_u32s u32, u32, std::convert::identity, none, "whole numbers";
+        u64s may_u64s u64, u64, std::convert::identity, none, "whole numbers";
+        f64s may_f64s f64, f64, std::convert::identity, none, "numbers";
+        bytes may_bytes Vec<u8>, binary, <[u8]>::to_vec, |v: &&[u8]| v.len() as u64, "bytes";
     }
 
     /// A column of text, each parsed as an id.

@@ -4,14 +4,19 @@
 //! cannot write what the next cannot read. This crate is the only place that spells a column name.
 //! It leaves out everything about pixels on disk (crate `raster`) and about how a value is computed (the stages).
 
+mod checked;
 mod decode;
+pub mod delimited_text;
 mod error;
 pub mod file;
 mod frame;
 mod id;
 mod made;
+pub mod outside_text;
+mod pages;
 mod rasters;
 mod row_group;
+mod seal;
 mod spec;
 mod table;
 mod tables;

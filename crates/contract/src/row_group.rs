@@ -1,8 +1,10 @@
 //! Parquet files joined from row groups that were encoded elsewhere: many threads and processes pack, one appends.
 //!
-//! The bytes of a file depend on its row groups and their order, not on who encoded them. Left out: reading (see `table`).
+//! The bytes of a file depend on its row groups and their order, not on who encoded them. Every file ends with its checksums (see `seal`).
+//! Left out: reading (see `table`).
 
-use crate::{Error, Kind, Result, Spec, Values, file::Whole};
+use crate::seal::{self, CREATED_BY};
+use crate::{Error, Kind, Result, Spec, Values, checked, file::Whole};
 use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
@@ -17,14 +19,12 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnPath, TypePtr};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// After so many bytes the disk is asked to take what it was given, so that it works while others compute.
 const SYNC_EVERY_BYTES: usize = 32 << 20;
-
-/// The name that files carry as their writer: fixed, so that a newer library alone changes no byte of it.
-const CREATED_BY: &str = "prosperity-atlas contract";
 
 /// One encoded row group, on its way to its file: a Parquet file of its own, in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,46 +143,106 @@ fn properties(spec: &Spec) -> WriterProperties {
     .build()
 }
 
+/// The open file under a Parquet encoder, which turns a failed write into words of its own: the system's reason is kept here.
+struct Sink {
+    file: File,
+    fault: Arc<Mutex<Option<std::io::Error>>>,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes).inspect_err(|error| {
+            let copy =
+                error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error);
+            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+        })
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// A Parquet file in the making, joined from row groups in constant memory.
 pub(crate) struct Joined {
     path: PathBuf,
     // Declared before `whole`, so that the encoder is gone when the part file is.
-    parquet: SerializedFileWriter<File>,
+    parquet: SerializedFileWriter<Sink>,
+    fault: Arc<Mutex<Option<std::io::Error>>>,
     whole: Whole,
     n_unsynced: usize,
+    sums: Vec<u32>,
 }
 
 impl Joined {
     pub(crate) fn begin(path: &Path, spec: &Spec, with_bbox: bool) -> Result<Self> {
+        Self::begin_with(path, schema(spec, with_bbox), properties(spec))
+    }
+
+    /// Writes a whole file of the row groups of another one, in memory, and their schema.
+    pub(crate) fn write(path: &Path, packed: RowGroup, pairs: Vec<(String, String)>) -> Result<()> {
+        let from = SerializedFileReader::new(Bytes::from(packed.0.clone()));
+        let meta = from.expect("what was just written is read").metadata().file_metadata().clone();
+        let properties = WriterProperties::builder().set_created_by(CREATED_BY.into()).build();
+        let mut joined = Self::begin_with(path, meta.schema_descr().root_schema_ptr(), properties)?;
+        for pair in meta.key_value_metadata().into_iter().flatten() {
+            joined.parquet.append_key_value_metadata(pair.clone());
+        }
+        joined.splice(packed)?;
+        joined.finish(pairs)
+    }
+
+    fn begin_with(path: &Path, schema: TypePtr, properties: WriterProperties) -> Result<Self> {
         let mut whole = Whole::begin(path)?;
         let file = whole.file().try_clone().map_err(Error::io(path, "write"))?;
-        let parquet = SerializedFileWriter::new(file, schema(spec, with_bbox), Arc::new(properties(spec)))
-            .map_err(|e| refused(path, e))?;
-        Ok(Self { path: path.into(), parquet, whole, n_unsynced: 0 })
+        let fault = Arc::new(Mutex::new(None));
+        let sink = Sink { file, fault: fault.clone() };
+        let parquet = SerializedFileWriter::new(sink, schema, Arc::new(properties))
+            .map_err(|e| refused(path, &fault, e))?;
+        Ok(Self { path: path.into(), parquet, fault, whole, n_unsynced: 0, sums: Vec::new() })
     }
 
     pub(crate) fn splice(&mut self, group: RowGroup) -> Result<()> {
         self.n_unsynced += group.0.len();
-        splice(&mut self.parquet, Bytes::from(group.0)).map_err(|e| refused(&self.path, e))?;
+        let spliced = splice(&mut self.parquet, Bytes::from(group.0), &mut self.sums);
+        spliced.map_err(|e| refused(&self.path, &self.fault, e))?;
         if self.n_unsynced < SYNC_EVERY_BYTES {
             return Ok(());
         }
         self.n_unsynced = 0;
-        let flushed = self.parquet.flush().and_then(|()| self.parquet.inner().sync_data());
+        let flushed = self.parquet.flush().and_then(|()| self.parquet.inner().file.sync_data());
         flushed.map_err(Error::io(&self.path, "write to disk"))
     }
 
     pub(crate) fn finish(mut self, pairs: Vec<(String, String)>) -> Result<()> {
-        for (key, value) in pairs {
+        let sums = (seal::KEY.to_owned(), seal::unsealed(&self.sums));
+        for (key, value) in pairs.into_iter().chain([sums]) {
             self.parquet.append_key_value_metadata(KeyValue::new(key, value));
         }
-        self.parquet.finish().map_err(|e| refused(&self.path, e))?;
+        self.parquet.finish().map_err(|e| refused(&self.path, &self.fault, e))?;
         drop(self.parquet);
+        write_seal(&mut self.whole).map_err(Error::io(&self.path, "write"))?;
         self.whole.commit()
     }
 }
 
-fn splice<W: Write + Send>(file: &mut SerializedFileWriter<W>, bytes: Bytes) -> ParquetResult<()> {
+/// Writes the footer's own checksum into the footer.
+fn write_seal(whole: &mut Whole) -> std::io::Result<()> {
+    let file = File::open(whole.part())?;
+    let n_bytes = file.metadata()?.len();
+    let footer = checked::footer(&file, n_bytes)?.unwrap_or_default();
+    let Some((at, letters)) = seal::seal(&footer) else {
+        return Err(std::io::Error::other("the footer is not what was just written"));
+    };
+    let tail_bytes = (footer.len() - at) as u64 + checked::TAIL_BYTES;
+    whole.file().write_all_at(letters.as_bytes(), n_bytes - tail_bytes)
+}
+
+fn splice<W: Write + Send>(
+    file: &mut SerializedFileWriter<W>,
+    bytes: Bytes,
+    sums: &mut Vec<u32>,
+) -> ParquetResult<()> {
     let from = SerializedFileReader::new(bytes.clone())?;
     for group in from.metadata().row_groups() {
         let mut target = file.next_row_group()?;
@@ -196,19 +256,17 @@ fn splice<W: Write + Send>(file: &mut SerializedFileWriter<W>, bytes: Bytes) -> 
                 offset_index: None,
             };
             target.append_column(&bytes, close)?;
+            let (first, size) = column.byte_range();
+            sums.push(crc32fast::hash(&bytes[first as usize..(first + size) as usize]));
         }
         target.close()?;
     }
     Ok(())
 }
 
-fn refused(path: &Path, error: ParquetError) -> Error {
-    let source = match error {
-        ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
-            Ok(io) => *io,
-            Err(other) => std::io::Error::other(other.to_string()),
-        },
-        other => std::io::Error::other(other.to_string().lines().next().unwrap_or_default().to_owned()),
-    };
+fn refused(path: &Path, fault: &Mutex<Option<std::io::Error>>, error: ParquetError) -> Error {
+    let known = fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let text = || error.to_string().lines().next().unwrap_or_default().to_owned();
+    let source = known.unwrap_or_else(|| std::io::Error::other(text()));
     Error::Io { path: path.into(), action: "write", source }
 }

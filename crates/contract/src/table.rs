@@ -1,5 +1,7 @@
-use crate::{Error, Frame, Made, Result, Spec, Values, file::Whole};
-use polars::io::{SerReader, parquet::write::KeyValueMetadata};
+use crate::checked::Checked;
+use crate::row_group::{Joined, RowGroup};
+use crate::{Error, Frame, Made, Result, Spec, Values};
+use polars::io::SerReader;
 use polars::prelude::{DataFrame, ParquetCompression, ParquetReader, ParquetWriter};
 use std::fs::File;
 use std::path::Path;
@@ -23,13 +25,12 @@ pub trait Record: Sized {
 /// [`Error::Io`] or [`Error::Busy`]; the old file is then untouched.
 pub fn write<R: Record>(path: &Path, rows: &[R], made: &Made) -> Result<()> {
     let mut frame = to_frame(&R::SPEC, R::to_columns(rows), rows.len());
-    let mut whole = Whole::begin(path)?;
-    ParquetWriter::new(whole.file())
+    let mut packed = Vec::new();
+    ParquetWriter::new(&mut packed)
         .with_compression(ParquetCompression::Zstd(None))
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(made.pairs(&R::SPEC.tag()))))
         .finish(&mut frame)
-        .map_err(|e| write_error(path, &e))?;
-    whole.commit()
+        .expect("typed columns of equal length are always written to memory");
+    Joined::write(path, RowGroup::from_bytes(packed), made.pairs(&R::SPEC.tag()))
 }
 
 /// Reads a table, its contract tag first.
@@ -38,7 +39,7 @@ pub fn write<R: Record>(path: &Path, rows: &[R], made: &Made) -> Result<()> {
 /// [`Error::Io`], [`Error::Damaged`], [`Error::Tag`] or [`Error::Column`].
 pub fn read<R: Record>(path: &Path) -> Result<Vec<R>> {
     let (frame, _) = read_frame(path, &R::SPEC, None, None)?;
-    R::from_frame(&Frame::new(path, &R::SPEC, frame))
+    R::from_frame(&frame)
 }
 
 /// All key-value metadata of a Parquet file: contract tag, maker, flags, seed, hashes of inputs.
@@ -47,16 +48,7 @@ pub fn read<R: Record>(path: &Path) -> Result<Vec<R>> {
 /// [`Error::Io`] or [`Error::Damaged`].
 pub fn tags(path: &Path) -> Result<Vec<(String, String)>> {
     let file = File::open(path).map_err(Error::io(path, "read"))?;
-    decode(path, "the stage that made it", || {
-        let mut reader = ParquetReader::new(file);
-        let meta = reader.get_metadata()?;
-        Ok(meta
-            .key_value_metadata()
-            .iter()
-            .flatten()
-            .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
-            .collect())
-    })
+    Ok(Checked::open(path, &file, "the stage that made it")?.pairs())
 }
 
 fn to_frame(spec: &Spec, columns: Vec<Values>, n_rows: usize) -> DataFrame {
@@ -85,17 +77,16 @@ fn to_frame(spec: &Spec, columns: Vec<Values>, n_rows: usize) -> DataFrame {
     DataFrame::new(n_rows, named.collect()).expect("all columns come from the same rows")
 }
 
-/// Reads columns (all, or those named) and rows (all, or `(first, count)`), after checking the tag.
+/// Reads columns (all, or those named) and rows (all, or `(first, count)`), after checking the tag, checksums and size.
 pub(crate) fn read_frame(
     path: &Path,
     spec: &Spec,
     columns: Option<Vec<String>>,
     rows: Option<(usize, usize)>,
-) -> Result<(DataFrame, Vec<(String, String)>)> {
-    let pairs = tags(path).map_err(|e| match e {
-        Error::Damaged { path, reason, .. } => Error::Damaged { path, reason, maker: spec.made_by },
-        other => other,
-    })?;
+) -> Result<(Frame, Vec<(String, String)>)> {
+    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    let checked = Checked::open(path, &file, spec.made_by)?;
+    let pairs = checked.pairs();
     let got = pairs.iter().find(|(key, _)| key == "contract").map_or("no contract tag", |(_, tag)| tag);
     if got != spec.tag() {
         return Err(Error::Tag {
@@ -105,11 +96,12 @@ pub(crate) fn read_frame(
             maker: spec.made_by,
         });
     }
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    let most_bytes = checked.check(columns.as_deref(), rows)?;
+    let again = file.try_clone().map_err(Error::io(path, "read"))?;
     let frame = decode(path, spec.made_by, || {
-        ParquetReader::new(file).with_columns(columns).with_slice(rows).set_rechunk(true).finish()
+        ParquetReader::new(again).with_columns(columns).with_slice(rows).set_rechunk(true).finish()
     })?;
-    Ok((frame, pairs))
+    Ok((Frame::new(path, spec, frame, most_bytes), pairs))
 }
 
 /// Runs a decoder of foreign bytes: its error or its panic becomes [`Error::Damaged`].
@@ -123,14 +115,6 @@ fn decode<T>(
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) => Err(damaged(&error.to_string())),
         None => Err(damaged("the decoder gave up")),
-    }
-}
-
-fn write_error(path: &Path, error: &polars::prelude::PolarsError) -> Error {
-    Error::Io {
-        path: path.into(),
-        action: "write",
-        source: std::io::Error::other(first_line(&error.to_string())),
     }
 }
 

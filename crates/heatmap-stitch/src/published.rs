@@ -1,13 +1,14 @@
 //! `heatmap-stitch published`: a published list of tile scores as score tables, one a granule.
 //!
-//! The list is CSV, plain or gzip, with the columns `granule`, `row`, `col` and `score`, rows and columns from 0 at the north-west of a granule.
+//! The list is CSV, plain or gzip, with the columns `granule`, `row`, `col` and `score` (see `contract::delimited_text`), rows and columns from 0 at the north-west of a granule.
 //! Where granules lie is read from a GeoJSON of footprints with a property `Name`. Left out: standard deviations and what a list does not have.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
+use contract::delimited_text::{Row, parse};
 use contract::{Made, Score, TileId};
 use raster::{Crs, transform_points};
 
@@ -65,39 +66,58 @@ pub fn run(args: &PublishedArgs) -> anyhow::Result<stage::Ledger> {
 /// A tile's row, column and score.
 type Tile = (u32, u32, f64);
 
+/// What a packed list may unpack to, whatever its size, and beyond that for each byte.
+const FREE_BYTES: u64 = 512 << 20;
+const BYTES_A_BYTE: u64 = 64;
+
 fn scores(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<Tile>>> {
-    let place = || format!("{}: reading the published scores", path.display());
-    let bytes = std::fs::read(path).map_err(contract::Error::io(path, "read"))?;
-    let mut text = String::new();
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).with_context(place)?;
-    } else {
-        text = String::from_utf8(bytes).with_context(place)?;
+    const COLUMNS: [&str; 4] = ["granule", "row", "col", "score"];
+    let bytes = unpacked(path)?;
+    let table = parse(&bytes, &COLUMNS).with_context(|| path.display().to_string())?;
+    let mut columns = [0; 4];
+    for (place, name) in columns.iter_mut().zip(COLUMNS) {
+        *place = table.column(name)?;
     }
-    let mut lines = text.lines();
-    let head: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let column = |name: &str| {
-        let wanted = || format!("{}: want a column {name}, got {}", path.display(), head.join(", "));
-        head.iter().position(|&found| found == name).with_context(wanted)
-    };
-    let columns = [column("granule")?, column("row")?, column("col")?, column("score")?];
     let mut granules: BTreeMap<String, Vec<Tile>> = BTreeMap::new();
-    for (i, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
-        let (granule, tile) = tile(line, columns).with_context(|| {
-            format!("{}: want granule, row, col and score in line {}, got {line:?}", path.display(), i + 2)
+    for row in &table.rows {
+        let (granule, tile) = tile(row, columns).with_context(|| {
+            let got = columns.map(|at| row.get(at)).join(",");
+            let (path, line) = (path.display(), row.line);
+            format!("{path}: want granule, row, col and a score from 0 to 1 in line {line}, got {got:?}")
         })?;
         granules.entry(granule).or_default().push(tile);
+    }
+    for (granule, tiles) in &mut granules {
+        tiles.sort_by_key(|tile| (tile.0, tile.1));
+        let twice = tiles.windows(2).find(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1));
+        if let Some([(row, col, _), _]) = twice {
+            let path = path.display();
+            bail!("{path}: want one score a tile, got two for row {row}, column {col} of granule {granule}");
+        }
     }
     Ok(granules)
 }
 
-fn tile(line: &str, [granule, row, col, score]: [usize; 4]) -> Option<(String, Tile)> {
-    let fields: Vec<&str> = line.split(',').collect();
-    let score: f64 = fields.get(score)?.parse().ok()?;
-    let tile = (fields.get(row)?.parse().ok()?, fields.get(col)?.parse().ok()?, score);
-    (0.0..=1.0)
-        .contains(&score)
-        .then(|| (fields.get(granule).map_or_else(String::new, |name| (*name).to_owned()), tile))
+/// The file's bytes, unpacked where it is packed by gzip.
+fn unpacked(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let place = || format!("{}: reading the published scores", path.display());
+    let bytes = std::fs::read(path).map_err(contract::Error::io(path, "read"))?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let most = FREE_BYTES + BYTES_A_BYTE * bytes.len() as u64;
+    let mut text = Vec::new();
+    let n = flate2::read::MultiGzDecoder::new(&bytes[..]).take(most + 1).read_to_end(&mut text);
+    let n = n.with_context(place)? as u64;
+    ensure!(n <= most, "{}: want a list, got one that unpacks to more than {most} bytes", path.display());
+    Ok(text)
+}
+
+fn tile(row: &Row, [granule, row_at, col, score]: [usize; 4]) -> Option<(String, Tile)> {
+    let score: f64 = row.get(score).trim().parse().ok()?;
+    let granule = row.get(granule).trim();
+    let tile = (row.get(row_at).trim().parse().ok()?, row.get(col).trim().parse().ok()?, score);
+    ((0.0..=1.0).contains(&score) && !granule.is_empty()).then(|| (granule.to_owned(), tile))
 }
 
 /// Longitudes and latitudes of the outlines of all footprints, by name.
@@ -146,8 +166,6 @@ fn rows(name: &str, outline: &[(f64, f64)], tiles: &[Tile], tile_m: f64) -> anyh
             skipped: None,
         }
     };
-    let mut tiles = tiles.to_vec();
-    tiles.sort_by_key(|tile| (tile.0, tile.1));
     Ok(tiles.iter().map(row).collect())
 }
 

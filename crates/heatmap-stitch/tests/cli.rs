@@ -202,9 +202,18 @@ fn a_published_list_becomes_tables_that_a_map_is_made_of() {
     let rows: Vec<Score> = contract::read(&region.path("scores/T48RVV.parquet")).unwrap();
     assert_eq!((rows.len(), rows[1].score, rows[1].crs.as_str()), (2, Some(0.75), "EPSG:32648"));
     assert_eq!((rows[1].west_m - rows[0].west_m, rows[0].north_m % 60.0), (3430.0, 0.0));
+    let office = "\u{feff}granule;note;row;col;score\r\n48RVV;\"5; \"\"a\"\"\";0;0;0.25\r\n\r\n48RVV;6\" pipe;0;1;0.75\r\n";
+    std::fs::write(region.path("office.csv"), office).unwrap();
+    assert!(run("office.csv").status.success(), "{}", stderr(&run("office.csv")));
+    assert_eq!(contract::read::<Score>(&region.path("scores/T48RVV.parquet")).unwrap(), rows);
     for (text, wanted) in [
         ("granule,row,col,score\n48RVV,0,0,1.5\n", "in line 2"),
-        ("granule,row,score\n", "want a column col"),
+        ("granule,row,score\n", "want column col, found granule, row, score"),
+        ("granule,row,col,score\n48RVV,0,0,\"0.5\n48RVV,0,1,0.5\n", "line 2: want a quoted field"),
+        (
+            "granule,row,col,score\n48RVV,0,0,0.5\n48RVV,0,0,0.6\n",
+            "want one score a tile, got two for row 0, column 0",
+        ),
         ("granule,row,col,score\n48RXX,0,0,0.5\n", "want a footprint of granule 48RXX"),
     ] {
         std::fs::write(region.path("bad.csv"), text).unwrap();

@@ -1,34 +1,28 @@
 //! The table of zones as CSV, GeoJSON, and columns for the page: the same numbers as in the Parquet file, to the last digit.
 
+use contract::outside_text::{csv_quoted, csv_text};
 use contract::{Record, Region, RingDeg, Values};
 use raster::Ring;
 use serde_json::{Map, Value, json};
 
 use crate::zones::{Zone, signed_area};
 
-/// A record of CSV; fields that need it are quoted (RFC 4180).
-pub fn csv_line(fields: impl IntoIterator<Item = String>) -> String {
-    let quote = |field: String| {
-        if field.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", field.replace('"', "\"\""))
-        } else {
-            field
-        }
-    };
-    fields.into_iter().map(quote).collect::<Vec<_>>().join(",") + "\n"
+/// A record of CSV of cells that are quoted already.
+pub fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
+    cells.into_iter().collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// The table as CSV, missing numbers empty.
+/// The table as CSV, missing numbers empty. Names that a spreadsheet would compute begin with an apostrophe: see [`csv_text`].
 pub fn csv(rows: &[Region]) -> String {
-    let text = |value: Value| match value {
+    let cell = |value: Value| match value {
         Value::Null => String::new(),
-        Value::String(text) => text,
-        other => other.to_string(),
+        Value::String(text) => csv_text(&text),
+        other => csv_quoted(other.to_string()),
     };
     let columns = columns(rows);
     let mut lines = csv_line(Region::SPEC.columns.iter().map(|column| column.name.to_owned()));
     for row in 0..rows.len() {
-        lines += &csv_line(columns.iter().map(|column| text(column[row].clone())));
+        lines += &csv_line(columns.iter().map(|column| cell(column[row].clone())));
     }
     lines
 }
@@ -120,6 +114,20 @@ mod tests {
             "{}",
             lines[1]
         );
+    }
+
+    #[test]
+    fn names_that_a_spreadsheet_would_compute_are_text_and_numbers_below_zero_are_numbers() {
+        let row = Region {
+            zone: "=1+1".into(),
+            name: "@SUM(A1)".into(),
+            part_of: Some("-2+3".into()),
+            lon_deg: -75.5,
+            ..Region::default()
+        };
+        let text = csv(&[row]);
+        let line = text.lines().nth(1).unwrap_or_default();
+        assert!(line.starts_with("'=1+1,'@SUM(A1),,'-2+3,-75.5,"), "{line}");
     }
 
     #[test]

@@ -14,12 +14,14 @@
 pub mod agreement;
 pub mod bootstrap;
 mod change;
+pub mod codes;
 pub mod coverage;
 mod export;
 pub mod inequality;
 mod layers;
 mod means;
 mod note;
+pub mod numerals;
 pub mod official;
 mod packed;
 mod page;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use contract::outside_text::csv_text;
 use raster::Source;
 
 use crate::export::csv_line;
@@ -56,7 +57,7 @@ pub fn run(args: &ZonalArgs) -> anyhow::Result<stage::Ledger> {
         let number = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
         let share = (sums.all > 0.0).then(|| sums.weight / sums.all);
         text += &csv_line([
-            zone.id.clone(),
+            csv_text(&zone.id),
             sums.weight.to_string(),
             number(sums.mean()),
             number(sums.sd()),

@@ -1,6 +1,7 @@
 //! The report as a note of one page in Markdown: the numbers about all zones, the highest and the lowest zones.
 
 use contract::Region;
+use contract::outside_text::markdown;
 
 use crate::table::Tables;
 
@@ -12,7 +13,7 @@ pub fn note(title: &str, tables: &Tables, official: Option<&str>) -> String {
     let mut ranked: Vec<&Region> = tables.regions.iter().filter(|row| row.rank.is_some()).collect();
     ranked.sort_by_key(|row| row.rank);
     let mut lines = vec![
-        format!("# {title}, by zone"),
+        format!("# {}, by zone", markdown(title)),
         String::new(),
         "| number | of | value | 95 % interval | n |".into(),
     ];
@@ -21,7 +22,12 @@ pub fn note(title: &str, tables: &Tables, official: Option<&str>) -> String {
         let value = metric.value.map_or("not reported".to_owned(), number);
         let interval = metric.low.zip(metric.high);
         let interval = interval.map_or(String::new(), |(low, high)| format!("{low:.3} to {high:.3}"));
-        lines.push(format!("| {} | {} | {value} | {interval} | {} |", metric.name, metric.of, metric.n));
+        lines.push(format!(
+            "| {} | {} | {value} | {interval} | {} |",
+            metric.name,
+            markdown(&metric.of),
+            metric.n
+        ));
     }
     let n_shown = ZONES_SHOWN.min(ranked.len());
     section(&mut lines, &format!("The {n_shown} highest"), &ranked[..n_shown], official);
@@ -33,7 +39,8 @@ pub fn note(title: &str, tables: &Tables, official: Option<&str>) -> String {
 
 fn section(lines: &mut Vec<String>, heading: &str, rows: &[&Region], official: Option<&str>) {
     lines.extend([String::new(), format!("## {heading}"), String::new()]);
-    let (name, rule) = official.map_or((String::new(), ""), |name| (format!(" {name} |"), "---|"));
+    let (name, rule) =
+        official.map_or((String::new(), ""), |name| (format!(" {} |", markdown(name)), "---|"));
     lines.push(format!("| place | places, 95 % | group | zone | part of | score | 95 % interval |{name}"));
     lines.push(format!("|---|---|---|---|---|---|---|{rule}"));
     lines.extend(rows.iter().map(|row| line(row, official.is_some())));
@@ -54,8 +61,8 @@ fn line(row: &Region, with_official: bool) -> String {
         whole(row.rank_low),
         whole(row.rank_high),
         whole(row.group),
-        row.name,
-        row.part_of.as_deref().unwrap_or_default(),
+        markdown(&row.name),
+        markdown(row.part_of.as_deref().unwrap_or_default()),
         row.score.unwrap_or(f64::NAN),
     )
 }
@@ -83,5 +90,21 @@ mod tests {
             ["high", "low"].iter().filter_map(|name| text.find(&format!("| {name} |"))).collect();
         assert!(order.len() == 2 && order[0] < order[1] && !text.contains("none"), "{text}");
         assert_eq!(text.matches("| high |").count(), 2);
+    }
+
+    #[test]
+    fn names_from_outside_stay_in_their_cell() {
+        let row = Region {
+            name: "a | b\n[x](javascript:alert(1))".into(),
+            part_of: Some("<img src=x>".into()),
+            rank: Some(1),
+            score: Some(0.5),
+            ..Region::default()
+        };
+        let tables = Tables { regions: vec![row], metrics: Vec::new(), targeting: Vec::new() };
+        let text = note("<b>", &tables, Some("GDP | head"));
+        assert!(text.contains("| a \\| b \\[x\\](javascript:alert(1)) | &lt;img src=x&gt; |"), "{text}");
+        assert!(text.starts_with("# &lt;b&gt;, by zone\n") && text.contains(" GDP \\| head |"), "{text}");
+        assert!(!text.contains('<'), "{text}");
     }
 }

@@ -9,7 +9,7 @@ use raster::{Declared, Nodata, Scaling, Source};
 use crate::change::{Changes, changes};
 use crate::export;
 use crate::note::note;
-use crate::official::read_official;
+use crate::official::OfficialArgs;
 use crate::page::{Contents, PageArgs, write_page};
 use crate::population::people;
 use crate::table::{Budget, Known, Tables, Wanted, map_sums, means, tables};
@@ -58,18 +58,8 @@ pub struct ReportArgs {
     /// The change since an earlier date, as `heatmap-stitch change` writes it
     #[arg(long, value_name = "TIF")]
     change: Option<PathBuf>,
-    /// Official statistics, a CSV with a row a zone
-    #[arg(long, value_name = "CSV", requires = "official_value")]
-    official: Option<PathBuf>,
-    /// Column of the official table with the zone's id
-    #[arg(long, value_name = "COLUMN", default_value = "zone")]
-    official_key: String,
-    /// Column of the official table with the number; low is in need
-    #[arg(long, value_name = "COLUMN")]
-    official_value: Option<String>,
-    /// What that number is, for the page
-    #[arg(long, value_name = "WORDS")]
-    official_name: Option<String>,
+    #[command(flatten)]
+    official: OfficialArgs,
     /// Side of the blocks of ground that the bootstrap draws
     #[arg(long, value_name = "METRES", default_value_t = 10_000.0, value_parser = stage::positive)]
     block_m: f64,
@@ -221,13 +211,11 @@ impl ReportArgs {
             Some(path) => changes(path, zones, self.min_coverage_share, self.block_m)?,
             None => Changes::default(),
         };
-        let official = match (&self.official, &self.official_value) {
-            (Some(path), Some(value)) => {
-                let name = self.official_name.clone().unwrap_or_else(|| value.clone());
-                Some((name, read_official(path, &self.official_key, value)?))
-            }
-            _ => None,
-        };
+        let ids = zones.zones.iter().map(|zone| zone.id.as_str()).collect();
+        let official = self.official.read(&ids)?;
+        if let Some(official) = &official {
+            tracing::info!("{}", official.line);
+        }
         Ok(Known {
             people: match &self.population {
                 Some(path) => {
@@ -260,8 +248,7 @@ impl ReportArgs {
         if let Some(path) = &self.out_geoparquet {
             contract::write_outlines(path, &tables.regions, &outlines, &made)?;
         }
-        let official = self.official_name.as_deref().or(self.official_value.as_deref());
-        let official = official.filter(|_| self.official.is_some());
+        let official = self.official.name();
         if let Some(path) = &self.out_md {
             contract::file::write(path, note(&self.page.title, tables, official).as_bytes())?;
         }
@@ -309,11 +296,17 @@ impl ReportArgs {
             .flag("rounds", self.rounds)
             .flag("budget_zones", self.budget_zones)
             .flag("budget_people", self.budget_people)
-            .flag("official_value", &self.official_value)
+            .flag("official_value", &self.official.official_value)
             .input(&self.heatmap)?
             .input(&self.zones)?;
-        for path in [&self.night_lights, &self.population, &self.change, &self.official].into_iter().flatten()
-        {
+        if let Some(year) = &self.official.official_year {
+            made = made.flag("official_year", year.to_string());
+        }
+        if let Some(decimal) = self.official.official_decimal {
+            made = made.flag("official_decimal", format!("{decimal:?}").to_lowercase());
+        }
+        let others = [&self.night_lights, &self.population, &self.change, &self.official.official];
+        for path in others.into_iter().flatten() {
             made = made.input(path)?;
         }
         for (name, nodata) in

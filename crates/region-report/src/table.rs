@@ -1,6 +1,5 @@
 //! From sums over zones to the table of zones, the metrics and the simulation of targeting; no files but the rasters it adds up.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use contract::{Metric, Region, Targeting};
@@ -11,6 +10,7 @@ use crate::bootstrap::{Block, Rounds, ends, rounds, standings};
 use crate::change::{self, Changes};
 use crate::export::point_inside;
 use crate::inequality::{gini, theil};
+use crate::official::Official;
 use crate::population::People;
 use crate::targeting::{self, Candidate};
 use crate::zonal::{Blocks, ByBlock, Detail, Input, Sums, sums, sums_of};
@@ -55,8 +55,8 @@ pub struct Known {
     pub night_light: Vec<Option<f64>>,
     /// Change since an earlier date.
     pub change: Changes,
-    /// Official numbers by zone id, and what they are.
-    pub official: Option<(String, BTreeMap<String, f64>)>,
+    /// Official numbers.
+    pub official: Option<Official>,
 }
 
 /// The tables.
@@ -152,7 +152,7 @@ fn region(zone: usize, zones: &Zones, map: &MapSums, sums: &Sums, known: &Known)
     let pixel_m2 = map.grid.transform.pixel_width * map.grid.transform.pixel_height;
     let (lon_deg, lat_deg) = point_inside(&names.rings_deg);
     let score = sums.mean();
-    let official = known.official.as_ref().and_then(|(_, numbers)| numbers.get(&names.id).copied());
+    let official = known.official.as_ref().and_then(|official| official.by_zone.get(&names.id).copied());
     let change = known.change.zones.get(zone).copied().flatten();
     let share = |weight: f64| (sums.weight > 0.0).then(|| weight / sums.weight);
     Region {
@@ -297,6 +297,7 @@ fn metrics(
         plain("theil_within", "score, within zones", split.map(|t| t.within), Some(NO_MONEY)),
     ];
     all.extend(agreements(&rows, known, wanted));
+    all.extend(known.official.iter().flat_map(Official::metrics));
     all.extend(change::metrics(&known.change, regions, wanted.block_m));
     all
 }
@@ -304,7 +305,7 @@ fn metrics(
 /// Spearman's coefficients over zones of score, night light and official number.
 fn agreements(rows: &[&Region], known: &Known, wanted: &Wanted) -> Vec<Metric> {
     type Of = fn(&Region) -> Option<f64>;
-    let official = known.official.as_ref().map_or("official number", |(name, _)| name.as_str());
+    let official = known.official.as_ref().map_or("official number", |official| &official.name);
     let (score, light, truth): (Of, Of, Of) = (|r| r.score, |r| r.night_light, |r| r.official);
     let asked: [(&str, Of, String, Of, bool); 3] = [
         ("score", score, official.to_owned(), truth, known.official.is_some()),

@@ -88,6 +88,64 @@ fn known_numbers_give_agreement_and_a_simulation_of_targeting() {
 }
 
 #[test]
+fn how_official_rows_met_the_zones_is_said_in_one_line_and_counted_in_the_metrics() {
+    let scene = Scene::new();
+    let line = |zone: usize| format!("{}000000;\"2.{zone:03},5\";town 5\" pipe\n", 100 + zone);
+    let rows: String = (0..14).map(line).collect();
+    scene.write(
+        "official.csv",
+        &format!("code;gdp;note\n{rows}999000000;1;x\n100000001;2;y\n114000000;NA;z\n"),
+    );
+    let official = scene.text("official.csv");
+    let flags = [
+        "--official",
+        &official,
+        "--official-key",
+        "code",
+        "--official-value",
+        "gdp",
+        "--out-csv",
+        &scene.text("r.csv"),
+    ];
+    let output = scene.command(&flags).env("RUST_LOG", "info").output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    let wanted = "15 of 16 zones found in column code (by the longer codes without the zeros at their end), 1 of them without a number; 1 zones without a row, such as 115; 2 rows without a zone, such as \"999000000\" on line 16";
+    assert!(said.contains(wanted), "{said}");
+    let rows: Vec<Region> = contract::read(&scene.path("regions.parquet")).unwrap();
+    assert_eq!((rows[3].official, rows[14].official, rows[15].official), (Some(2003.5), None, None));
+    let metrics: Vec<Metric> = contract::read(&scene.path("metrics.parquet")).unwrap();
+    let counts: Vec<f64> =
+        metrics.iter().filter(|m| m.name.starts_with("official_")).filter_map(|m| m.value).collect();
+    assert_eq!(counts, [14.0, 1.0, 1.0, 2.0]);
+}
+
+#[test]
+fn names_from_outside_stay_text_in_the_note_the_tables_and_the_page() {
+    let scene = Scene::new();
+    let mut zones: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(scene.path("zones.geojson")).unwrap()).unwrap();
+    for (zone, name) in ["=1+1", "@SUM(1)", "a | b", "<img src=x>", "</script><b>"].into_iter().enumerate() {
+        zones["features"][zone]["properties"]["name"] = name.into();
+    }
+    scene.write("odd.geojson", &zones.to_string());
+    let (note, csv) = (scene.text("r.md"), scene.text("r.csv"));
+    let output = scene.report(&["--zones", &scene.text("odd.geojson"), "--out-md", &note, "--out-csv", &csv]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let note = std::fs::read_to_string(note).unwrap();
+    assert!(note.contains("| a \\| b |") && !note.contains("<"), "{note}");
+    let page = std::fs::read_to_string(scene.path("page/data.js")).unwrap();
+    for text in [
+        std::fs::read_to_string(csv).unwrap(),
+        std::fs::read_to_string(scene.path("page/regions.csv")).unwrap(),
+    ] {
+        assert!(text.contains(",'=1+1,") && text.contains(",'@SUM(1),"), "{text}");
+        let again = serde_json::Value::from(text).to_string();
+        assert!(page.contains(&again), "the page offers the same table");
+    }
+}
+
+#[test]
 fn a_zone_that_changed_is_told_from_those_that_chance_moved() {
     const RISEN: usize = 5;
     let scene = Scene::new();
@@ -119,18 +177,29 @@ fn what_does_not_fit_is_one_line_and_leaves_no_file() {
     let scene = Scene::new();
     scene.write("points.geojson", r#"{"type":"FeatureCollection","features":[]}"#);
     scene.write("far.geojson", &scene::square_at(10.0, 10.0));
-    scene.write("text.csv", "code,gdp\n1,many\n");
+    scene.write("text.csv", "code,gdp\n100,many\n");
+    scene.write("alien.csv", "code,gdp\nx1,5\n");
+    scene.write("years.csv", "code,year,gdp\n100,2019,5\n100,2020,6\n");
     let (points, far, text) =
         (scene.text("points.geojson"), scene.text("far.geojson"), scene.text("text.csv"));
+    let (alien, years) = (scene.text("alien.csv"), scene.text("years.csv"));
     let zones = scene.text("zones.geojson");
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--zones", &points], "points.geojson: want polygons"),
         (&["--zones", &far], "far.geojson: want zones on the map"),
         (&["--zone-id", "adcode"], "want attribute adcode of zone 1, found code, name, part"),
         (&["--heatmap", &zones], "want a GeoTIFF"),
         (
             &["--official", &text, "--official-key", "code", "--official-value", "gdp"],
-            "want a number in column gdp of record 2",
+            "text.csv: want a number in column gdp of line 2, found \"many\"",
+        ),
+        (
+            &["--official", &alien, "--official-key", "code", "--official-value", "gdp"],
+            "alien.csv: 0 of 16 zones found in column code (zones such as 100, codes such as x1)",
+        ),
+        (
+            &["--official", &years, "--official-key", "code", "--official-value", "gdp"],
+            "take one year with --official-year year=YEAR (found 2019, 2020)",
         ),
     ];
     for (flags, wanted) in cases {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use contract::Metric;
+use contract::outside_text::{csv_text, markdown as markdown_text};
 
 /// What became of a granule, or of all.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +59,8 @@ fn markdown(lines: &[Line]) -> String {
         let _ = writeln!(
             text,
             "| {} | {} | {plain} | {log} | {spearman} | {interval} | {whole} | {p} |",
-            line.name, line.n
+            markdown_text(&line.name),
+            line.n
         );
     }
     text
@@ -77,7 +79,8 @@ fn csv(lines: &[Line]) -> String {
         let _ = writeln!(
             text,
             "{},{},{plain},{log},{spearman},{low},{high},{effective_n},{p}",
-            line.name, line.n
+            csv_text(&line.name),
+            line.n
         );
     }
     text
@@ -118,6 +121,15 @@ mod tests {
             text.contains("| 48RVV | 3 | not reported | not reported | not reported | - | - | - |"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_name_of_a_file_is_text_in_its_cell() {
+        let odd = |name: &str| Line { name: name.to_owned(), ..lines().remove(0) };
+        let text = table(Path::new("granules.csv"), &[odd("=1+1"), odd("a,b")]);
+        assert!(text.contains("\n'=1+1,1024,") && text.contains("\n\"a,b\",1024,"), "{text}");
+        let text = table(Path::new("granules.md"), &[odd("a|<b>")]);
+        assert!(text.contains("| a\\|&lt;b&gt; | 1024 |"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The quality report as a page of Markdown: sections with headings in English and Chinese, a table each.
 
 use contract::Metric;
+use contract::outside_text::markdown;
 
 /// A section: the beginnings of its metrics' names, heading, what the numbers mean.
 const SECTIONS: [(&[&str], &str, &str); 6] = [
@@ -47,16 +48,11 @@ pub fn page(metrics: &[Metric]) -> String {
         for m in mine {
             let value = m.value.map_or_else(|| "–".into(), |value| format!("{value:.3}"));
             let note = m.note.as_deref().unwrap_or_default();
-            let cells = [&m.name, &m.of, &value, &m.unit, &m.n.to_string(), note].map(cell);
+            let cells = [&m.name, &m.of, &value, &m.unit, &m.n.to_string(), note].map(markdown);
             text += &format!("| {} |\n", cells.join(" | "));
         }
     }
     text
-}
-
-/// Text that cannot end its cell.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 
 #[cfg(test)]
@@ -74,5 +70,16 @@ mod tests {
         for name in names {
             assert_eq!(page.matches(&format!("| {name} | a\\|b | 0.500 |")).count(), 1, "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_judge_calls_itself_stays_text_in_its_cell() {
+        let name = "m|1\r\n<script>x</script>[a](javascript:b)";
+        let page = page(&[metric("odd", name, None, "1", 3)]);
+        assert!(
+            !page.contains('<')
+                && page.contains("| m\\|1  &lt;script&gt;x&lt;/script&gt;\\[a\\](javascript:b) |"),
+            "{page}"
+        );
     }
 }

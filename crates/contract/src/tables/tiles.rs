@@ -207,7 +207,7 @@ impl TileReader {
     pub fn index(&self) -> Result<Vec<Tile>> {
         let names = SPEC.columns.iter().map(|c| c.name.to_owned()).filter(|n| n != "pixels").collect();
         let (frame, _) = read_frame(&self.path, &SPEC, Some(names), None)?;
-        self.rows(&Frame::new(&self.path, &SPEC, frame), false)
+        self.rows(&frame, false)
     }
 
     /// The tiles of one row of tiles, with pixels.
@@ -217,7 +217,7 @@ impl TileReader {
     pub fn row(&self, row: u32) -> Result<Vec<Tile>> {
         let (first, count) = (row as usize * self.meta.n_cols as usize, self.meta.n_cols as usize);
         let (frame, _) = read_frame(&self.path, &SPEC, None, Some((first, count)))?;
-        self.rows(&Frame::new(&self.path, &SPEC, frame), true)
+        self.rows(&frame, true)
     }
 
     /// All tiles with pixels, one row of tiles in memory at a time.
