@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use figure::Scale;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
-use raster::{Bounds, Crs, Grid, Source, transform_points};
+use raster::{Bounds, Crs, Declared, Grid, Source, Window, transform_points};
 use rayon::prelude::*;
 
 /// Longest side of a picture.
@@ -162,9 +162,21 @@ fn painted(
     range: Range,
     shape: fn(f64) -> f64,
 ) -> anyhow::Result<Layer> {
-    let source = Source::open(path)?;
+    painted_from(&Source::open(path)?, band, id, bounds, scale, range, shape)
+}
+
+/// As [`painted`], of an open raster.
+fn painted_from(
+    source: &Source,
+    band: usize,
+    id: &'static str,
+    bounds: Bounds,
+    scale: Scale,
+    range: Range,
+    shape: fn(f64) -> f64,
+) -> anyhow::Result<Layer> {
     let plane = Plane::of(bounds);
-    let values = warped(&source, band, &plane)?;
+    let values = warped(source, band, &plane)?;
     let range = range.of(&values);
     let [low, high] = range.map(shape);
     let colour = |value: &f32| {
@@ -179,12 +191,9 @@ fn painted(
 
 /// Values of a band under the plane's pixels, not a number where there is none.
 fn warped(source: &Source, band: usize, plane: &Plane) -> anyhow::Result<Vec<f32>> {
-    let pixels = source.read_band::<f32>(band)?;
-    let nodata = source.nodata().map(|value| value as f32);
-    let value = |place: Option<usize>| {
-        let value = place.map_or(f32::NAN, |place| pixels[place]);
-        if Some(value) == nodata { f32::NAN } else { value }
-    };
+    let mut pixels = Vec::<f32>::new();
+    source.read_values(band, Window::of(source.grid()), &mut pixels)?;
+    let value = |place: Option<usize>| place.map_or(f32::NAN, |place| pixels[place]);
     Ok(plane.places(source.grid())?.into_iter().map(value).collect())
 }
 
@@ -219,10 +228,10 @@ pub fn map_layers(heatmap: &Path, bands: (usize, Option<usize>)) -> anyhow::Resu
 ///
 /// # Errors
 /// For rasters that cannot be read.
-pub fn light_layer(heatmap: &Path, lights: &Path) -> anyhow::Result<Layer> {
+pub fn light_layer(heatmap: &Path, (lights, declared): (&Path, Declared)) -> anyhow::Result<Layer> {
     let bounds = raster::bounds_deg(Source::open(heatmap)?.grid())?;
     let log = |radiance: f64| radiance.max(0.0).ln_1p();
-    painted((lights, 1), "night_light", bounds, Scale::Light, Range::FromZero, log)
+    painted_from(&declared.open(lights)?, 1, "night_light", bounds, Scale::Light, Range::FromZero, log)
 }
 
 /// The layer of the change between two dates, over the map.
