@@ -95,7 +95,7 @@ pub(crate) fn run(flags: &Import) -> anyhow::Result<Ledger> {
     suited::advise(&grid, &names);
     let facts = tags(&made, &SCENE.tag(), &granule, &files, flags, &meaning);
     let valid_share = write::scene(&files, &grid, &meaning, &flags.out, facts)?;
-    let cloud_share = classes.map(|classes| classes.shares()).transpose()?.map(|shares| shares.cloud_share);
+    let cloud_share = classes.map(|classes| classes.cloud_share()).transpose()?;
     let row = Scene {
         granule,
         item: files.item.clone(),

@@ -144,6 +144,13 @@ pub(crate) fn codes(source: &Source, window: Window) -> anyhow::Result<Vec<u8>> 
     source.read_window::<f64>(1, row, col, height, width)?.into_iter().map(code).collect()
 }
 
+/// Counts data and cloud in codes.
+pub(crate) fn shares_of(codes: &[u8]) -> Shares {
+    let mut n_of = [0u64; 256];
+    codes.iter().for_each(|code| n_of[usize::from(*code)] += 1);
+    of_counts(&n_of)
+}
+
 fn count(line: &[u8], spans: &[(u32, u32)], n_of: &mut [u64; 256]) {
     for (start, end) in spans {
         line[*start as usize..*end as usize].iter().for_each(|code| n_of[usize::from(*code)] += 1);

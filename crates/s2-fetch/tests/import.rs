@@ -220,7 +220,7 @@ fn numbers_that_make_no_reflectance_are_refused_with_the_flag() {
     let cases: [(Number, &str); 4] = [
         (|i| 300.0 + i as f32, "--scale 0.0001 for numbers up to 10000"),
         (|i| 5.0 + (i % 80) as f32, "0.01 for per cent"),
-        (|i| if i % 10 == 0 { -9999.0 } else { 0.1 }, "10 % of them are -9999: say --nodata -9999"),
+        (|i| if i % 10 == 0 { -9999.0 } else { 0.1 }, "10.0 % of them are -9999: say --nodata -9999"),
         (|_| f32::NAN, "want pixels with data, found none"),
     ];
     for (make, said) in &cases {

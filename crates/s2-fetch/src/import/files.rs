@@ -262,6 +262,9 @@ fn pick(bands: &[Pick], wanted: &[String], first: &Path) -> anyhow::Result<Vec<P
 
 /// The band of a name: its own, or one that says the same.
 fn named<'a>(bands: &'a [Pick], text: &str) -> Option<&'a Pick> {
+    if text.trim().is_empty() {
+        return None;
+    }
     let content = of_name(text);
     let own = bands.iter().find(|band| band.name.eq_ignore_ascii_case(text));
     own.or_else(|| bands.iter().find(|band| content.is_some() && same(band.content, content)))
