@@ -1,37 +1,42 @@
 //! The area of interest: a polygon, a rectangle, or a named place of a boundary file, in degrees on WGS 84.
 //!
-//! Left out: areas beyond 84° N and 80° S, where UTM ends. A polygon may not cross the antimeridian in one ring: GeoJSON cuts it there.
+//! Longitudes may go on beyond 180°, and rings may jump over the antimeridian. Left out: ground beyond 84° N and 83.6° S, where
+//! Sentinel-2's grid ends; it is cut off, and said.
+
+mod file;
+mod place;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
-use geo::{BooleanOps, BoundingRect, Coord, LineString, MultiPolygon, Polygon, Rect};
-use geojson::{Feature, GeoJson, Geometry, GeometryValue};
+use anyhow::{bail, ensure};
+use geo::{BooleanOps, BoundingRect, Coord, MultiPolygon, Polygon, Rect};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
+use crate::globe::on_globe;
 use crate::proof::hexadecimal;
 
-/// Where Sentinel-2's grid ends, degrees of latitude.
-pub(crate) const SOUTHERNMOST_DEG: f64 = -80.0;
+/// Where Sentinel-2's grid ends, degrees of latitude: its last row begins here or a little farther south.
+pub(crate) const SOUTHERNMOST_DEG: f64 = -83.6;
 /// See [`SOUTHERNMOST_DEG`].
 pub(crate) const NORTHERNMOST_DEG: f64 = 84.0;
-const MAX_FILE_BYTES: u64 = 1 << 30;
-const NEAR_NAMES: usize = 5;
+/// Longitudes are degrees up to here; beyond it they are something else.
+const MAX_LON_DEG: f64 = 360.0;
 
 /// Flags that say where.
 #[derive(clap::Args, Debug, Clone, Default)]
 pub(crate) struct AreaFlags {
-    /// Area: a GeoJSON file of polygons, longitude and latitude
+    /// Area: a file of polygons: GeoJSON (longitude and latitude), GeoPackage, FlatGeobuf
     #[arg(long, value_name = "FILE", conflicts_with_all = ["bbox", "boundary"])]
     pub area: Option<PathBuf>,
-    /// Area: a rectangle, west,south,east,north in degrees; west of east it crosses the antimeridian
+    /// Area: a rectangle, west,south,east,north in degrees; where west is greater than east it crosses the antimeridian
     #[arg(long, value_name = "W,S,E,N", value_parser = bbox, allow_hyphen_values = true, conflicts_with = "boundary")]
     pub bbox: Option<Bbox>,
-    /// Area: the place --name of this GeoJSON file
+    /// Area: the place --name of this file of polygons
     #[arg(long, value_name = "FILE", requires = "name")]
     pub boundary: Option<PathBuf>,
-    /// The place's name: any text property of the boundary file that equals it
+    /// The place's name or code: any text or number of the boundary file that equals it
     #[arg(long, value_name = "TEXT", requires = "boundary")]
     pub name: Option<String>,
 }
@@ -42,20 +47,15 @@ pub(crate) struct Bbox([f64; 4]);
 
 fn bbox(text: &str) -> Result<Bbox, String> {
     let wrong = || {
-        format!(
-            "want west,south,east,north in degrees, longitudes within 180, latitudes {SOUTHERNMOST_DEG} to {NORTHERNMOST_DEG}, \
-             south below north"
-        )
+        "want west,south,east,north in degrees, longitudes within 360 and a turn apart at most, latitudes within 90, south below north"
+            .to_owned()
     };
     let numbers: Vec<f64> = text.split(',').map_while(|n| n.trim().parse().ok()).collect();
     let [west, south, east, north] = <[f64; 4]>::try_from(numbers).map_err(|_| wrong())?;
-    let fits = (-180.0..=180.0).contains(&west)
-        && (-180.0..=180.0).contains(&east)
-        && south >= SOUTHERNMOST_DEG
-        && north <= NORTHERNMOST_DEG
-        && south < north
-        && west != east;
-    if fits { Ok(Bbox([west, south, east, north])) } else { Err(wrong()) }
+    let is_lon = |lon: f64| (-MAX_LON_DEG..=MAX_LON_DEG).contains(&lon);
+    let ordered = if west < east { east - west <= 360.0 } else { west.abs().max(east.abs()) <= 180.0 };
+    let fits = is_lon(west) && is_lon(east) && south >= -90.0 && north <= 90.0 && south < north;
+    if fits && ordered && west != east { Ok(Bbox([west, south, east, north])) } else { Err(wrong()) }
 }
 
 impl AreaFlags {
@@ -81,12 +81,9 @@ impl AreaFlags {
     /// Names the file and what is wrong with it, or the names near the one that is not there.
     pub fn read(&self) -> anyhow::Result<Option<MultiPolygon>> {
         let area = match (&self.area, &self.bbox, &self.boundary, &self.name) {
-            (Some(path), ..) => {
-                let polygons = features(path)?.into_iter().map(|(_, polygons)| polygons);
-                checked(path, geo::unary_union(&polygons.collect::<Vec<_>>()))?
-            }
-            (_, Some(bbox), ..) => rectangle(bbox),
-            (.., Some(path), Some(name)) => checked(path, place(path, name)?)?,
+            (Some(path), ..) => checked(path, file::features(path)?.into_iter().flat_map(|f| f.polygons))?,
+            (_, Some(bbox), ..) => inside_grid("--bbox", rectangle(bbox))?,
+            (.., Some(path), Some(name)) => checked(path, place::named(path, name)?)?,
             _ => return Ok(None),
         };
         Ok(Some(area))
@@ -107,177 +104,77 @@ fn rectangle(&Bbox([west, south, east, north]): &Bbox) -> MultiPolygon {
     let part = |west: f64, east: f64| {
         Rect::new(Coord { x: west, y: south }, Coord { x: east, y: north }).to_polygon()
     };
-    if west < east {
-        return MultiPolygon(vec![part(west, east)]);
-    }
-    let halves = [(west, 180.0), (-180.0, east)].into_iter().filter(|(w, e)| w < e);
-    MultiPolygon(halves.map(|(w, e)| part(w, e)).collect())
-}
-
-/// The polygons of a file's features with their properties; those of other geometry are passed over.
-fn features(path: &Path) -> anyhow::Result<Vec<(Option<geojson::JsonObject>, MultiPolygon)>> {
-    let size_bytes = std::fs::metadata(path).map_err(contract::Error::io(path, "read"))?.len();
-    ensure!(
-        size_bytes <= MAX_FILE_BYTES,
-        "{}: want at most {MAX_FILE_BYTES} bytes, found {size_bytes}",
-        path.display()
-    );
-    let text = std::fs::read_to_string(path).map_err(contract::Error::io(path, "read"))?;
-    let parsed: GeoJson = text
-        .trim_start_matches('\u{feff}')
-        .parse()
-        .map_err(|e| anyhow::anyhow!("{}: want GeoJSON, found something else: {e}", path.display()))?;
-    let features: Vec<Feature> = match parsed {
-        GeoJson::FeatureCollection(all) => all.features,
-        GeoJson::Feature(one) => vec![one],
-        GeoJson::Geometry(geometry) => vec![Feature { geometry: Some(geometry), ..Feature::default() }],
+    let halves = match (west < east, west.min(east) >= -180.0 && west.max(east) <= 180.0) {
+        (true, true) => return MultiPolygon(vec![part(west, east)]),
+        (false, _) => vec![(west, 180.0), (-180.0, east)],
+        (true, false) => [-360.0, 0.0, 360.0].map(|turn| (west + turn, east + turn)).to_vec(),
     };
-    let mut found = Vec::new();
-    for feature in features {
-        let Some(geometry) = feature.geometry else { continue };
-        let mut polygons = Vec::new();
-        collect(geometry, &mut polygons).with_context(|| format!("{}: a bad polygon", path.display()))?;
-        if !polygons.is_empty() {
-            found.push((feature.properties, MultiPolygon(polygons)));
-        }
-    }
-    ensure!(!found.is_empty(), "{}: want polygons, found none", path.display());
-    Ok(found)
-}
-
-fn collect(geometry: Geometry, polygons: &mut Vec<Polygon>) -> anyhow::Result<()> {
-    match geometry.value {
-        GeometryValue::Polygon { coordinates } => polygons.push(polygon(&coordinates)?),
-        GeometryValue::MultiPolygon { coordinates } => {
-            for rings in &coordinates {
-                polygons.push(polygon(rings)?);
-            }
-        }
-        GeometryValue::GeometryCollection { geometries } => {
-            // A file nests these at most once in practice; the parser bounds deeper nesting.
-            for geometry in geometries {
-                collect(geometry, polygons)?;
-            }
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn polygon(rings: &[Vec<geojson::Position>]) -> anyhow::Result<Polygon> {
-    let ring = |ring: &Vec<geojson::Position>| {
-        let point = |p: &geojson::Position| match p.as_slice() {
-            [x, y, ..] if x.is_finite() && y.is_finite() => Ok(Coord { x: *x, y: *y }),
-            other => Err(anyhow::anyhow!("want a longitude and a latitude, found {other:?}")),
-        };
-        Ok::<_, anyhow::Error>(LineString(ring.iter().map(point).collect::<anyhow::Result<_>>()?))
-    };
-    let mut rings = rings.iter().map(ring);
-    let exterior = rings.next().context("a polygon without a ring")??;
-    Ok(Polygon::new(exterior, rings.collect::<anyhow::Result<_>>()?))
+    let halves = halves.into_iter().map(|(w, e)| (w.max(-180.0), e.min(180.0)));
+    MultiPolygon(halves.filter(|(w, e)| w < e).map(|(w, e)| part(w, e)).collect())
 }
 
 /// The polygon of a STAC item, if it has one that can be used.
 pub(crate) fn footprint(geometry: &Value) -> Option<MultiPolygon> {
-    let mut polygons = Vec::new();
-    collect(serde_json::from_value(geometry.clone()).ok()?, &mut polygons).ok()?;
-    let sane = |c: Coord| c.x.is_finite() && c.y.is_finite() && c.x.abs() <= 360.0 && c.y.abs() <= 90.0;
+    let polygons = file::polygons(serde_json::from_value(geometry.clone()).ok()?).ok()?;
+    let sane = |c: Coord| c.x.is_finite() && c.y.is_finite() && c.x.abs() <= MAX_LON_DEG && c.y.abs() <= 90.0;
     let all_sane = polygons.iter().flat_map(|p| p.exterior().0.iter()).all(|c| sane(*c));
-    (!polygons.is_empty() && all_sane).then(|| geo::unary_union(&polygons))
+    (!polygons.is_empty() && all_sane).then(|| geo::unary_union(&on_globe(polygons).shape.0))
 }
 
-/// Puts an area in order and refuses what is not on the globe between the ends of the grid.
-fn checked(path: &Path, area: MultiPolygon) -> anyhow::Result<MultiPolygon> {
-    // A union with itself winds the rings one way and resolves crossings.
-    let area = geo::unary_union(&area.0);
-    let Some(extent) = area.bounding_rect() else {
+/// Puts an area in order and refuses what is not on the globe.
+fn checked(path: &Path, polygons: impl IntoIterator<Item = Polygon>) -> anyhow::Result<MultiPolygon> {
+    let drawn = MultiPolygon(polygons.into_iter().collect());
+    let Some(extent) = drawn.bounding_rect() else {
         bail!("{}: want polygons with an area, found none", path.display());
     };
     let (low, high) = (extent.min(), extent.max());
+    let fit = |x: [f64; 2], y: [f64; 2]| {
+        x[0] >= -MAX_LON_DEG && x[1] <= MAX_LON_DEG && y[0] >= -90.0 && y[1] <= 90.0
+    };
     ensure!(
-        low.x >= -180.0 && high.x <= 180.0 && low.y >= -90.0 && high.y <= 90.0,
-        "{}: want longitudes and latitudes in degrees, found {:.1} to {:.1} and {:.1} to {:.1}; take it to EPSG:4326 first, \
-         and cut it at the antimeridian",
+        fit([low.x, high.x], [low.y, high.y]),
+        "{}: want longitudes and latitudes in degrees, found {:.1} to {:.1} and {:.1} to {:.1}; {}",
         path.display(),
         low.x,
         high.x,
         low.y,
-        high.y
-    );
-    ensure!(
-        low.y >= SOUTHERNMOST_DEG && high.y <= NORTHERNMOST_DEG,
-        "{}: want latitudes {SOUTHERNMOST_DEG} to {NORTHERNMOST_DEG}, where Sentinel-2's grid lies, found {:.1} to {:.1}; cut the poles off",
-        path.display(),
-        low.y,
-        high.y
-    );
-    Ok(area)
-}
-
-/// The one place of a name; several features of one place that share all their texts are taken together.
-fn place(path: &Path, name: &str) -> anyhow::Result<MultiPolygon> {
-    let wanted = name.trim().to_lowercase();
-    let mut found: Vec<(Vec<String>, MultiPolygon)> = Vec::new();
-    let mut others = Vec::new();
-    for (properties, polygons) in features(path)? {
-        let texts: Vec<String> = properties
-            .iter()
-            .flat_map(|p| p.values())
-            .filter_map(|v| v.as_str().map(|t| t.trim().to_owned()))
-            .collect();
-        if texts.iter().any(|t| t.to_lowercase() == wanted) {
-            found.push((texts, polygons));
+        high.y,
+        if fit([low.y, high.y], [low.x, high.x]) {
+            "the latitude seems to stand first: swap the two"
         } else {
-            others.extend(texts);
+            "they seem to be metres: take them to EPSG:4326 first (ogr2ogr -s_srs EPSG:<code of the file> -t_srs EPSG:4326)"
         }
-    }
-    let Some((first, _)) = found.first() else {
-        bail!(
-            "{}: want a place named {name}, found none; near: {}",
+    );
+    let found = on_globe(drawn.0);
+    if found.n_crossing > 0 {
+        warn!(
+            "{}: {} polygons jump from 180° to -180° and are taken to cross the antimeridian; cut them there to be sure",
             path.display(),
-            near(&wanted, others).join(", ")
-        );
-    };
-    if found.iter().any(|(texts, _)| texts != first) && !is_division(&found, &wanted) {
-        let said: Vec<_> = found.iter().take(NEAR_NAMES).map(|(texts, _)| texts.join(" / ")).collect();
-        bail!(
-            "{}: want one place named {name}, found {}: {}; use a name or code that only one has",
-            path.display(),
-            found.len(),
-            said.join("; ")
+            found.n_crossing
         );
     }
-    Ok(geo::unary_union(&found.into_iter().map(|(_, polygons)| polygons).collect::<Vec<_>>()))
+    // A union with itself winds the rings one way and resolves crossings.
+    let area = geo::unary_union(&geo::unary_union(&found.shape.0).0);
+    ensure!(area.bounding_rect().is_some(), "{}: want polygons with an area, found none", path.display());
+    inside_grid(&path.display().to_string(), area)
 }
 
-/// Whether all features name the place at the same property, among others that differ below it: the counties of one province, say.
-fn is_division(found: &[(Vec<String>, MultiPolygon)], wanted: &str) -> bool {
-    let place_of = |texts: &[String]| texts.iter().position(|t| t.to_lowercase() == wanted);
-    let Some(place) = place_of(&found[0].0) else { return false };
-    let same_above = |texts: &[String]| place_of(texts) == Some(place) && texts.len() == found[0].0.len();
-    let has_parts = found[0].0.len() > place + 1;
-    has_parts && found.iter().all(|(texts, _)| same_above(texts))
-}
-
-/// The names most like a wanted one: by the longest stretch of letters in common, then by likeness of length.
-fn near(wanted: &str, mut names: Vec<String>) -> Vec<String> {
-    names.sort();
-    names.dedup();
-    let common = |name: &str| {
-        let (a, b): (Vec<char>, Vec<char>) =
-            (wanted.chars().collect(), name.to_lowercase().chars().collect());
-        let mut best = 0;
-        for i in 0..a.len() {
-            for j in 0..b.len() {
-                best = best.max(a[i..].iter().zip(&b[j..]).take_while(|(x, y)| x == y).count());
-            }
-        }
-        best
-    };
-    let length = |name: &str| name.chars().count().abs_diff(wanted.chars().count());
-    names.sort_by_cached_key(|name| (std::cmp::Reverse(common(name)), length(name), name.clone()));
-    names.truncate(NEAR_NAMES);
-    names
+/// Cuts off what lies beyond the ends of the grid.
+fn inside_grid(named: &str, area: MultiPolygon) -> anyhow::Result<MultiPolygon> {
+    let Some(extent) = area.bounding_rect() else { return Ok(area) };
+    let (low, high) = (extent.min(), extent.max());
+    if low.y >= SOUTHERNMOST_DEG && high.y <= NORTHERNMOST_DEG {
+        return Ok(area);
+    }
+    let said = format!("latitudes {SOUTHERNMOST_DEG} to {NORTHERNMOST_DEG}, where Sentinel-2's grid lies");
+    let found = format!("{:.1} to {:.1}", low.y, high.y);
+    ensure!(low.y < NORTHERNMOST_DEG && high.y > SOUTHERNMOST_DEG, "{named}: want {said}, found {found}");
+    warn!("{named}: want {said}, found {found}; what lies beyond is left out");
+    let grid = Rect::new(
+        Coord { x: low.x - 1.0, y: SOUTHERNMOST_DEG },
+        Coord { x: high.x + 1.0, y: NORTHERNMOST_DEG },
+    );
+    Ok(area.intersection(&grid.to_polygon()))
 }
 
 /// The share of an area that lies inside a shape, both in degrees. Degrees shrink alike over both, so that no projection is needed.
@@ -344,11 +241,13 @@ mod tests {
     fn what_is_no_area_is_refused_with_the_file_named() {
         let projected = json!({"type": "Polygon", "coordinates": [square(400_000.0, 3_500_000.0)]});
         let pole = json!({"type": "Polygon", "coordinates": [square(10.0, 84.5)]});
+        let swapped = json!({"type": "Polygon", "coordinates": [square(30.0, 104.0)]});
         let point = json!({"type": "Point", "coordinates": [1.0, 2.0]});
         let empty = json!({"type": "FeatureCollection", "features": []});
         for (document, said) in [
             (projected, "EPSG:4326"),
-            (pole, "cut the poles off"),
+            (pole, "where Sentinel-2's grid lies, found 84.5 to 85.5"),
+            (swapped, "the latitude seems to stand first"),
             (point, "want polygons, found none"),
             (empty, "want polygons"),
             (json!({"a": 1}), "want GeoJSON"),
@@ -375,16 +274,46 @@ mod tests {
     }
 
     #[test]
-    fn a_rectangle_may_cross_the_antimeridian_and_nothing_else() {
-        let across = rectangle(&bbox("179,-18,-179,-17").unwrap());
-        assert_eq!((across.0.len(), across.unsigned_area()), (2, 2.0));
+    fn a_footprint_over_the_antimeridian_covers_the_same_ground_however_a_catalogue_draws_it() {
+        let area = rectangle(&bbox("179.9,-17.1,-179.8,-16.8").unwrap());
+        let ring = |west: f64, east: f64| {
+            json!([[[west, -17.2], [east, -17.2], [east, -16.2], [west, -16.2], [west, -17.2]]])
+        };
+        let drawn = [
+            json!({"type": "Polygon", "coordinates": ring(179.0, -179.0)}),
+            json!({"type": "Polygon", "coordinates": ring(179.0, 181.0)}),
+            json!({"type": "Polygon", "coordinates": ring(-181.0, -179.0)}),
+            json!({"type": "MultiPolygon", "coordinates": [ring(179.0, 180.0), ring(-180.0, -179.0)]}),
+            json!({"type": "MultiPolygon", "coordinates": [ring(179.0, 180.0), ring(180.0, 181.0)]}),
+        ];
+        for geometry in drawn {
+            let share = share_inside(&area, &footprint(&geometry).unwrap());
+            assert!((share - 1.0).abs() < 1e-6, "{geometry}: {share}");
+        }
+        let beside = json!({"type": "Polygon", "coordinates": ring(-179.7, -178.0)});
+        assert!(share_inside(&area, &footprint(&beside).unwrap()) < 1e-6);
+        assert!(footprint(&json!({"type": "Polygon", "coordinates": ring(400.0, 401.0)})).is_none());
+    }
+
+    #[test]
+    fn a_rectangle_may_cross_the_antimeridian_or_go_on_beyond_it() {
+        for same in ["179,-18,-179,-17", "179,-18,181,-17", "-181,-18,-179,-17"] {
+            let across = rectangle(&bbox(same).unwrap());
+            assert_eq!((across.0.len(), across.unsigned_area()), (2, 2.0), "{same}");
+        }
+        let world = rectangle(&bbox("-180,-84,180,84").unwrap());
+        assert_eq!((world.0.len(), world.unsigned_area()), (1, 360.0 * 168.0));
+        let cut = inside_grid("--bbox", world).unwrap().unsigned_area();
+        assert!((cut - 360.0 * (NORTHERNMOST_DEG - SOUTHERNMOST_DEG)).abs() < 1e-3, "{cut}");
         for wrong in [
             "",
             "1,2,3",
             "1,2,3,4,5",
             "0,10,1,5",
-            "0,80,1,85",
-            "-190,0,0,1",
+            "0,80,1,95",
+            "-190,0,200,1",
+            "-190,0,-200,1",
+            "0,0,361,1",
             "a,b,c,d",
             "1,1,1,2",
             "nan,0,1,1",

@@ -1,26 +1,31 @@
 //! Which granule is responsible for which part of an area: every place belongs to exactly one.
 //!
-//! The base is the military grid: a place belongs to the square of its own UTM zone. Then granules are given up, those with the smallest part
-//! first, whose whole part lies inside the footprints of others that stay: fewer downloads, and still every place once.
+//! A place belongs to the square of its own UTM zone, or, where ESA's grid has no granule for that, to the one of a neighbouring zone that
+//! covers it. Granules that others can stand in for are given up afterwards, by [`crate::fewer`].
 //!
 //! Left out: that a scene may fill its granule only in part; the choice of the scene looks at that.
 
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use geo::{Area, BooleanOps, BoundingRect, Intersects, Line, LineString, MultiPolygon, Polygon, Rect};
+use anyhow::ensure;
+use contract::GranuleId;
+use geo::{Area, BooleanOps, BoundingRect, Coord, Intersects, Line, LineString, MultiPolygon, Polygon, Rect};
 
-use crate::tiling::{Shape, shapes, squares, zone_deg};
+use crate::grid::{Square, ZONES};
+use crate::tiling::{Core, cores, footprints, squares, zone_deg};
 
 /// Pieces narrower than this, about 3 cm, are rounding of the polygon arithmetic and no ground: a pixel is 10 m.
 const SLIVER_DEG: f64 = 3e-7;
-const ZONES: u32 = 60;
+/// More squares than this of a zone meet the area in bands of so many, each with its share of the area alone.
+const SQUARES_AT_ONCE: usize = 80;
 
 /// A granule and the part of the area that is its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
+    /// The square at its core.
+    pub square: Square,
     /// The granule.
-    pub shape: Shape,
+    pub granule: GranuleId,
     /// Its part, in degrees.
     pub own: MultiPolygon,
 }
@@ -54,113 +59,135 @@ pub(crate) fn area_km2(area: &MultiPolygon) -> f64 {
     area.0.iter().map(one).sum()
 }
 
-/// Assigns each place of an area to the granule of its square. Ordered by zone, from south to north and west to east.
+/// Assigns each place of an area to a granule that covers it. Ordered by zone, from south to north and west to east.
 ///
 /// # Errors
-/// If GDAL cannot place the grid.
+/// If GDAL cannot place the grid, or the area reaches beyond its ends.
 pub(crate) fn base(area: &MultiPolygon) -> anyhow::Result<Vec<Part>> {
     let Some(whole) = area.bounding_rect() else { return Ok(Vec::new()) };
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts = BTreeMap::new();
     let mut orphans = Vec::new();
     for zone in 1..=ZONES {
         let inside = solid(area.intersection(&zone_deg(zone, whole.min().y, whole.max().y)));
         let Some(extent) = inside.bounding_rect() else { continue };
-        for shape in shapes(&squares(zone, extent.min().y, extent.max().y))? {
-            if !meet(&shape.core, extent) {
-                continue;
-            }
-            let own = solid(shape.core.intersection(&inside));
-            match shape.square.has_granule() {
-                _ if own.0.is_empty() => {}
-                true => parts.push(Part { shape, own }),
-                false => orphans.push((zone, own)),
-            }
+        let of_zone = share_out(&inside, &cores(&squares(zone, extent.min().y, extent.max().y))?);
+        let (own, others): (Vec<_>, Vec<_>) = of_zone.into_iter().partition(|p| p.square.has_granule());
+        parts.extend(own.into_iter().map(|part| (part.square, part)));
+        if !others.is_empty() {
+            orphans.push((zone, others.into_iter().map(|part| part.own).collect()));
         }
     }
-    for (zone, own) in orphans {
-        adopt(&mut parts, zone, own)?;
+    for (zone, ground) in orphans {
+        adopt(&mut parts, zone, ground)?;
     }
-    parts.sort_by_key(|p| p.shape.square);
-    Ok(parts)
+    Ok(parts.into_values().collect())
 }
 
-/// Gives ground of a zone's first column, which has no granules, to the squares of the zone to the west.
-fn adopt(parts: &mut Vec<Part>, zone: u32, own: MultiPolygon) -> anyhow::Result<()> {
-    let west = if zone == 1 { ZONES } else { zone - 1 };
-    let mut rest = own;
-    let Some(extent) = rest.bounding_rect() else { return Ok(()) };
-    for shape in shapes(&squares(west, extent.min().y, extent.max().y))? {
-        if !shape.square.has_granule() || !meet(&shape.core, extent) {
-            continue;
-        }
-        let piece = solid(rest.intersection(&shape.core));
-        if piece.0.is_empty() {
-            continue;
-        }
-        rest = rest.difference(&shape.core);
-        match parts.iter_mut().find(|p| p.shape.square == shape.square) {
-            Some(part) => part.own = part.own.union(&piece),
-            None => parts.push(Part { shape, own: piece }),
+/// The part of an area in each square that has one.
+fn share_out(inside: &MultiPolygon, cores: &[Core]) -> Vec<Part> {
+    let band = if cores.len() > 2 * SQUARES_AT_ONCE { SQUARES_AT_ONCE } else { cores.len().max(1) };
+    let mut parts = Vec::new();
+    for cores in cores.chunks(band) {
+        let rects: Vec<_> = cores.iter().map(|core| core.shape.bounding_rect()).collect();
+        let here = if band < SQUARES_AT_ONCE { inside.clone() } else { between(inside, &rects) };
+        let Some(extent) = here.bounding_rect() else { continue };
+        for (core, rect) in cores.iter().zip(rects) {
+            if !rect.is_some_and(|rect| rect.intersects(&extent)) {
+                continue;
+            }
+            let own = solid(core.shape.intersection(&here));
+            if !own.0.is_empty() {
+                parts.push(Part { square: core.square, granule: core.granule.clone(), own });
+            }
         }
     }
+    parts
+}
+
+/// The part of an area between the latitudes of some rectangles.
+fn between(area: &MultiPolygon, rects: &[Option<Rect>]) -> MultiPolygon {
+    let low = rects.iter().flatten().fold(f64::MAX, |low, rect| low.min(rect.min().y));
+    let high = rects.iter().flatten().fold(f64::MIN, |high, rect| high.max(rect.max().y));
+    let Some(extent) = area.bounding_rect().filter(|_| low < high) else { return area.clone() };
+    let west_south = Coord { x: extent.min().x - 1.0, y: low };
+    let band = Rect::new(west_south, Coord { x: extent.max().x + 1.0, y: high });
+    area.intersection(&band.to_polygon())
+}
+
+/// Gives ground of a zone's squares that have no granules to granules of the zones beside it: first by their squares, then by all that they cover.
+fn adopt(parts: &mut BTreeMap<Square, Part>, zone: u32, ground: Vec<MultiPolygon>) -> anyhow::Result<()> {
+    let rects = ground.iter().filter_map(MultiPolygon::bounding_rect);
+    let (low, high) = rects.fold((f64::MAX, f64::MIN), |(l, h), r| (l.min(r.min().y), h.max(r.max().y)));
+    let outer: Vec<_> =
+        beside(zone).into_iter().flat_map(|zone| squares(zone, low, high)).filter(|s| is_outer(*s)).collect();
+    let near = cores(&outer)?;
+    let shapes: Vec<_> = near.iter().map(|core| core.shape.clone()).collect();
+    let rest = hand_over(parts, &near, &shapes, ground);
+    if rest.is_empty() {
+        return Ok(());
+    }
+    // What is left lies in the overlaps, where rows of the zones do not meet.
+    let own = squares(zone, low, high).into_iter().filter(|s| s.has_granule()).collect::<Vec<_>>();
+    let near: Vec<_> = cores(&own)?.into_iter().chain(near).collect();
+    let shapes = footprints(&near.iter().map(|core| core.square).collect::<Vec<_>>())?;
+    let rest = hand_over(parts, &near, &shapes, rest);
+    let place = rest.iter().find_map(|ground| ground.bounding_rect()).map(|rect| rect.center());
+    ensure!(
+        rest.is_empty(),
+        "want an area inside Sentinel-2's grid, found ground at {:.4}, {:.4} that no granule covers; cut it off",
+        place.unwrap_or_default().x,
+        place.unwrap_or_default().y
+    );
     Ok(())
 }
 
-/// Gives up granules whose part the footprints of the others cover, smallest first, until none is left to give up.
-/// Those that `may_stay` refuses go first, whatever their size; what no other covers stays with them.
-pub(crate) fn fewer(mut parts: Vec<Part>, may_stay: impl Fn(&Part) -> bool) -> Vec<Part> {
-    // Parts only grow and footprints only go: what is needed once is needed for good.
-    let mut needed = BTreeSet::new();
-    loop {
-        let rank = |n: &usize| {
-            let part: &Part = &parts[*n];
-            (may_stay(part), Ordered(part.own.unsigned_area()), part.shape.square)
-        };
-        let next = (0..parts.len()).filter(|n| !needed.contains(&parts[*n].shape.square)).min_by_key(rank);
-        let Some(gone) = next else { return parts };
-        match given_up(&parts, gone, &may_stay) {
-            Some(moved) => {
-                for (to, piece) in moved {
-                    parts[to].own = parts[to].own.union(&piece);
-                }
-                parts.remove(gone);
+/// Gives ground to granules, the first of which takes what it can; what none takes comes back.
+fn hand_over(
+    parts: &mut BTreeMap<Square, Part>,
+    near: &[Core],
+    shapes: &[MultiPolygon],
+    ground: Vec<MultiPolygon>,
+) -> Vec<MultiPolygon> {
+    let rects: Vec<_> = shapes.iter().map(MultiPolygon::bounding_rect).collect();
+    let mut left = Vec::new();
+    for mut rest in ground {
+        let Some(extent) = rest.bounding_rect() else { continue };
+        for ((core, shape), rect) in near.iter().zip(shapes).zip(&rects) {
+            if rest.0.is_empty() || !rect.is_some_and(|rect| rect.intersects(&extent)) {
+                continue;
             }
-            None => {
-                needed.insert(parts[gone].shape.square);
+            let piece = solid(rest.intersection(shape));
+            if piece.0.is_empty() {
+                continue;
             }
+            rest = solid(rest.difference(shape));
+            let Core { square, granule, .. } = core.clone();
+            let part = parts.entry(square).or_insert(Part { square, granule, own: MultiPolygon(vec![]) });
+            part.own = if part.own.0.is_empty() { piece } else { part.own.union(&piece) };
+        }
+        if !rest.0.is_empty() {
+            left.push(rest);
         }
     }
+    left
 }
 
-/// What each other granule would take over of a part, if together they cover it.
-fn given_up(
-    parts: &[Part],
-    gone: usize,
-    may_stay: &impl Fn(&Part) -> bool,
-) -> Option<Vec<(usize, MultiPolygon)>> {
-    let extent = parts[gone].own.bounding_rect()?;
-    let mut others: Vec<usize> = (0..parts.len())
-        .filter(|n| *n != gone && may_stay(&parts[*n]) && meet(&parts[*n].shape.footprint, extent))
-        .collect();
-    others.sort_by_key(|n| (Reverse(Ordered(parts[*n].own.unsigned_area())), parts[*n].shape.square));
-    let mut rest = parts[gone].own.clone();
-    let mut moved = Vec::new();
-    for other in others {
-        let piece = solid(rest.intersection(&parts[other].shape.footprint));
-        if piece.0.is_empty() {
-            continue;
-        }
-        rest = solid(rest.difference(&parts[other].shape.footprint));
-        moved.push((other, piece));
-        if rest.0.is_empty() {
-            return Some(moved);
-        }
-    }
-    None
+/// The zones that may cover ground of a zone's edges, nearest first, the western before the eastern.
+pub(crate) fn beside(zone: u32) -> Vec<u32> {
+    // Every second zone ends at 72° N between Norway and Svalbard.
+    let far = if (31..=37).contains(&zone) { 2 } else { 1 };
+    let around = |zone: u32, by: u32| (zone - 1 + by) % ZONES + 1;
+    (1..=far).flat_map(|by| [around(zone, ZONES - by), around(zone, by)]).collect()
+}
+
+/// Whether a granule is one of the two outermost of its row on either side: no other reaches into another zone's first column.
+fn is_outer(square: Square) -> bool {
+    let has = |col: u32| Square { col, ..square }.has_granule();
+    square.has_granule() && !(has(square.col.saturating_sub(2)) && has(square.col + 2))
 }
 
 /// An area without the slivers that rounding leaves.
-fn solid(area: MultiPolygon) -> MultiPolygon {
+pub(crate) fn solid(area: MultiPolygon) -> MultiPolygon {
     let width_deg = |polygon: &Polygon| {
         let around: f64 = polygon.exterior().lines().map(|l| l.dx().hypot(l.dy())).sum();
         if around > 0.0 { 2.0 * polygon.unsigned_area() / around } else { 0.0 }
@@ -168,33 +195,12 @@ fn solid(area: MultiPolygon) -> MultiPolygon {
     MultiPolygon(area.0.into_iter().filter(|polygon| width_deg(polygon) > SLIVER_DEG).collect())
 }
 
-/// Areas in order; they are never NaN.
-#[derive(PartialEq)]
-struct Ordered(f64);
-
-impl Eq for Ordered {}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-fn meet(shape: &MultiPolygon, extent: Rect) -> bool {
-    shape.bounding_rect().is_some_and(|own| own.intersects(&extent))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use geo::Coord;
+    use crate::area::{NORTHERNMOST_DEG, SOUTHERNMOST_DEG};
+    use crate::fewer::fewer;
 
     /// Rounding of the polygon arithmetic: some millimetres along every edge, against an area of 1,000 km² or more.
     const AREA_TOLERANCE: f64 = 1e-6;
@@ -221,9 +227,11 @@ mod tests {
         assert!((sum / whole - 1.0).abs() < AREA_TOLERANCE, "{sum} of {whole} km²");
         let united = geo::unary_union(&parts.iter().map(|p| p.own.clone()).collect::<Vec<_>>());
         assert!((area_km2(&united) / whole - 1.0).abs() < AREA_TOLERANCE, "parts overlap");
-        for part in parts {
-            let outside = solid(part.own.difference(&part.shape.footprint));
-            assert!(outside.0.is_empty(), "{} is given ground that it does not cover", part.shape.granule);
+        let squares: Vec<_> = parts.iter().map(|part| part.square).collect();
+        for (part, footprint) in parts.iter().zip(footprints(&squares).unwrap()) {
+            assert!(part.square.has_granule(), "{} is not in ESA's grid", part.granule);
+            let outside = solid(part.own.difference(&footprint));
+            assert!(outside.0.is_empty(), "{} is given ground that it does not cover", part.granule);
         }
     }
 
@@ -250,7 +258,7 @@ mod tests {
             let base = base(&area).unwrap();
             hold_once(&area, &base);
             let n_base = base.len();
-            let fewer = fewer(base, |_| true);
+            let fewer = fewer(base, |_| true).unwrap();
             hold_once(&area, &fewer);
             assert!(fewer.len() <= n_base && !fewer.is_empty());
             n_given_up += n_base - fewer.len();
@@ -258,20 +266,53 @@ mod tests {
         assert!(n_given_up > 20, "{n_given_up}");
     }
 
+    fn rect(west: f64, south: f64, east: f64, north: f64) -> MultiPolygon {
+        MultiPolygon(vec![Rect::new((west, south), (east, north)).to_polygon()])
+    }
+
+    fn names(area: &MultiPolygon) -> Vec<String> {
+        let parts = base(area).unwrap();
+        hold_once(area, &parts);
+        let fewer = fewer(parts, |_| true).unwrap();
+        hold_once(area, &fewer);
+        fewer.into_iter().map(|part| part.granule.to_string()).collect()
+    }
+
     #[test]
-    fn ground_on_the_antimeridian_and_in_first_columns_has_its_granule() {
-        let rect = |west: f64, south: f64, east: f64, north: f64| {
-            MultiPolygon(vec![Rect::new((west, south), (east, north)).to_polygon()])
-        };
+    fn ground_where_a_zone_has_no_granules_belongs_to_those_of_the_zone_beside_it() {
         // At the equator a zone's first column is 34 km wide; the zone to the west covers it.
-        let equator = rect(-66.0, -0.5, -65.9, 0.5);
-        let parts = base(&equator).unwrap();
-        hold_once(&equator, &parts);
-        assert!(parts.iter().all(|p| p.shape.square.zone == 19 && p.shape.square.col == 8));
-        let fiji =
-            MultiPolygon([rect(178.5, -17.5, 180.0, -16.5).0, rect(-180.0, -17.5, -179.7, -16.5).0].concat());
-        let parts = base(&fiji).unwrap();
-        hold_once(&fiji, &parts);
-        assert!(parts.iter().all(|p| [60, 1].contains(&p.shape.square.zone)));
+        let parts = base(&rect(-66.0, -0.5, -65.9, 0.5)).unwrap();
+        assert!(parts.iter().all(|p| p.square.zone == 19 && p.square.col == 8));
+        for (place, area, granules) in [
+            ("Luxembourg", rect(6.05, 49.55, 6.2, 49.68), vec!["T31UGR"]),
+            ("Geneva", rect(6.05, 46.15, 6.25, 46.3), vec!["T31TGM"]),
+            ("Venice", rect(12.25, 45.4, 12.4, 45.5), vec!["T32TQR"]),
+            ("Bergen", rect(5.2, 60.3, 5.5, 60.5), vec!["T32VKM"]),
+            ("Longyearbyen", rect(15.4, 78.15, 15.9, 78.3), vec!["T33XWG"]),
+            ("Suva", rect(178.4, -18.2, 178.5, -18.1), vec!["T60KXE"]),
+            ("Chengdu", rect(103.9, 30.5, 104.2, 30.8), vec!["T48RUV", "T48RVV"]),
+        ] {
+            let found = names(&area);
+            assert!(found.iter().all(|name| granules.contains(&name.as_str())), "{place}: {found:?}");
+        }
+        // Taveuni, on both sides of the antimeridian.
+        let taveuni = MultiPolygon(
+            [rect(179.95, -17.1, 180.0, -16.7).0, rect(-180.0, -17.1, -179.85, -16.7).0].concat(),
+        );
+        assert_eq!(names(&taveuni), ["T01KAB"]);
+    }
+
+    #[test]
+    fn the_plan_of_the_whole_globe_has_every_place_once_and_ends_in_seconds() {
+        let begun = std::time::Instant::now();
+        let globe = rect(-180.0, SOUTHERNMOST_DEG, 180.0, NORTHERNMOST_DEG);
+        let base = base(&globe).unwrap();
+        let fewer = fewer(base.clone(), |_| true).unwrap();
+        for parts in [&base, &fewer] {
+            let sum: f64 = parts.iter().map(|p| area_km2(&p.own)).sum();
+            assert!((sum / area_km2(&globe) - 1.0).abs() < AREA_TOLERANCE, "{sum} km²");
+            assert!(parts.iter().all(|p| p.square.has_granule()));
+        }
+        println!("{} granules, {} of them needed, {:?}", base.len(), fewer.len(), begun.elapsed());
     }
 }

@@ -1,4 +1,9 @@
 //! All items of a granule in a catalogue: a static one is walked, an API is searched, page by page.
+//!
+//! What is held is bounded in memory, and so are requests: a page that brings nothing new ends the search.
+
+mod document;
+mod held;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -8,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tracing::debug;
 use url::Url;
 
+use crate::catalogue::held::{Held, Refused};
 use crate::choose::Wanted;
 use crate::guard::shown;
 use crate::stac::{Item, granule_key, is_mgrs};
@@ -16,6 +22,8 @@ use crate::{items, tiling};
 
 const MAX_DOCUMENTS: usize = 100_000;
 const MAX_PAGES: usize = 1000;
+/// Some APIs look through their items in steps, and have none in some.
+const MAX_EMPTY_PAGES: usize = 10;
 const ITEMS_A_PAGE: u32 = 100;
 
 /// Finds the items that may be of the wanted granule and dates; the choice checks them again.
@@ -27,30 +35,39 @@ pub(crate) async fn items(wire: &Wire, wanted: &Wanted, collection: &str) -> any
     if root_url.path().ends_with(".parquet") {
         return items::of_table(wire.bytes(&root_url).await?, &root_url, &wanted.granule);
     }
-    let root = wire.json(&root_url, None).await?;
+    let mut held = Held::of(&wanted.granule);
+    let root = read(wire, &root_url, None, &mut held).await?;
     match search_link(&root, &root_url) {
         Some(search) => search_api(wire, &search, wanted, collection).await,
-        None => walk(wire, root_url, root).await,
+        None => walk(wire, root_url, root, held).await,
     }
 }
 
+/// Reads a document; the items of its array `features` are added to those that are held.
+async fn read(wire: &Wire, url: &Url, body: Option<&Value>, held: &mut Held) -> anyhow::Result<Value> {
+    let bytes = wire.document(url, body).await?;
+    let read = document::read(&bytes, |feature| Ok(held.add(parse(&feature, url)?)?));
+    read.map_err(|error| match error.downcast::<Refused>() {
+        Ok(Refused(why)) => Refused(format!("{}: {why}", shown(url))).into(),
+        Err(error) => anyhow::anyhow!("{}: {error:#}", shown(url)),
+    })
+}
+
 /// Reads a static catalogue, breadth first, each document once.
-async fn walk(wire: &Wire, root_url: Url, root: Value) -> anyhow::Result<Vec<Item>> {
+async fn walk(wire: &Wire, root_url: Url, root: Value, mut held: Held) -> anyhow::Result<Vec<Item>> {
     let mut seen = BTreeSet::from([root_url.clone()]);
     let mut queue = VecDeque::from([(root_url, Some(root))]);
-    let mut items = Vec::new();
     while let Some((url, document)) = queue.pop_front() {
         let document = match document {
             Some(document) => document,
-            None => wire.json(&url, None).await?,
+            None => read(wire, &url, None, &mut held).await?,
         };
         match document.get("type").and_then(Value::as_str) {
-            Some("Feature") => items.push(parse(&document, &url)?),
-            Some("FeatureCollection") => {
-                for feature in features(&document) {
-                    items.push(parse(feature, &url)?);
-                }
+            Some("Feature") => {
+                let item = parse(&document, &url).with_context(|| shown(&url))?;
+                held.add(item).with_context(|| shown(&url))?;
             }
+            Some("FeatureCollection") => {}
             Some("Catalog" | "Collection") => {
                 for link in links(&document, &["item", "child", "items"]) {
                     let next = url
@@ -59,18 +76,22 @@ async fn walk(wire: &Wire, root_url: Url, root: Value) -> anyhow::Result<Vec<Ite
                     if seen.insert(next.clone()) {
                         queue.push_back((next, None));
                     }
+                    if seen.len() > MAX_DOCUMENTS {
+                        bail!(
+                            "{}: want at most {MAX_DOCUMENTS} documents, found more; use a search API",
+                            shown(wire.catalogue())
+                        );
+                    }
                 }
             }
-            other => bail!("{}: want a STAC catalogue or item, found type {other:?}", shown(&url)),
-        }
-        if seen.len() > MAX_DOCUMENTS {
-            bail!(
-                "{}: want at most {MAX_DOCUMENTS} documents, found more; use a search API",
-                shown(wire.catalogue())
-            );
+            other => bail!(
+                "{}: want a STAC catalogue or item, found {}",
+                shown(&url),
+                other.map_or_else(|| "no type".to_owned(), |other| format!("type {other}"))
+            ),
         }
     }
-    Ok(items)
+    Ok(held.into_items())
 }
 
 /// Where and how an API is searched.
@@ -103,27 +124,48 @@ async fn search_api(
     question.insert("collections".into(), json!([collection]));
     question.insert("datetime".into(), json!(span(wanted)));
     question.insert("limit".into(), json!(ITEMS_A_PAGE));
-    if let Some(bbox) = bbox(&wanted.granule)? {
-        question.insert("bbox".into(), json!(bbox));
-    }
+    let boxes = bboxes(&wanted.granule)?;
     for (property, value) in [("s2:mgrs_tile", padded.clone()), ("grid:code", format!("MGRS-{padded}"))] {
-        let mut question = question.clone();
-        question.insert("query".into(), json!({property: {"eq": value}}));
-        match pages(wire, search, question).await {
-            Ok(items) if items.iter().any(|i| i.granule.as_ref() == Some(&granule)) => return Ok(items),
-            Err(error) if stage::code(&error) == Some(stage::TRY_LATER) => return Err(error),
-            Ok(_) => {}
+        let query = Some(json!({property: {"eq": value}}));
+        let mut held = Held::of(&granule);
+        match in_boxes(wire, search, &question, &boxes, query, &mut held).await {
+            Ok(()) if held.has_granule() => return Ok(held.into_items()),
+            Err(error) if stage::code(&error) == Some(stage::TRY_LATER) || error.is::<Refused>() => {
+                return Err(error);
+            }
+            Ok(()) => {}
             Err(error) => debug!("{error:#}; asking without the property {property}"),
         }
     }
-    pages(wire, search, question).await
+    let mut held = Held::of(&granule);
+    in_boxes(wire, search, &question, &boxes, None, &mut held).await?;
+    Ok(held.into_items())
 }
 
-/// West, south, east, north of a granule. `None` across the antimeridian and for other names.
-fn bbox(granule: &str) -> anyhow::Result<Option<[f64; 4]>> {
-    let Some(shape) = tiling::granule(granule)? else { return Ok(None) };
-    let extent = shape.footprint.bounding_rect().filter(|_| shape.footprint.0.len() == 1);
-    Ok(extent.map(|e| [e.min().x, e.min().y, e.max().x, e.max().y]))
+/// West, south, east, north of a granule: two across the antimeridian, none for other names.
+fn bboxes(granule: &str) -> anyhow::Result<Vec<[f64; 4]>> {
+    let Some(found) = tiling::granule(granule)? else { return Ok(Vec::new()) };
+    let extents = found.footprint.0.iter().filter_map(BoundingRect::bounding_rect);
+    Ok(extents.map(|e| [e.min().x, e.min().y, e.max().x, e.max().y]).collect())
+}
+
+/// Asks in each of the boxes, or everywhere if there is none.
+async fn in_boxes(
+    wire: &Wire,
+    search: &Search,
+    question: &Map<String, Value>,
+    boxes: &[[f64; 4]],
+    query: Option<Value>,
+    held: &mut Held,
+) -> anyhow::Result<()> {
+    let boxes = if boxes.is_empty() { vec![None] } else { boxes.iter().map(Some).collect() };
+    for bbox in boxes {
+        let mut question = question.clone();
+        question.extend(bbox.map(|bbox| ("bbox".to_owned(), json!(bbox))));
+        question.extend(query.clone().map(|query| ("query".to_owned(), query)));
+        pages(wire, search, question, held).await?;
+    }
+    Ok(())
 }
 
 /// From the first of all days to the last; the choice looks at each range.
@@ -133,29 +175,41 @@ fn span(wanted: &Wanted) -> String {
     format!("{first}T00:00:00Z/{last}T23:59:59Z")
 }
 
-async fn pages(wire: &Wire, search: &Search, question: Map<String, Value>) -> anyhow::Result<Vec<Item>> {
-    let mut items = Vec::new();
-    let mut asked = BTreeSet::new();
+/// Follows pages to their end. A page of which every item has come before is the same page under another address.
+async fn pages(
+    wire: &Wire,
+    search: &Search,
+    question: Map<String, Value>,
+    held: &mut Held,
+) -> anyhow::Result<()> {
+    let (mut n_pages, mut n_empty) = (0, 0);
     let mut next = Some(if search.post {
         (search.url.clone(), Some(Value::Object(question)))
     } else {
         (with_query(&search.url, &question), None)
     });
+    held.begin();
     while let Some((url, body)) = next {
-        let fresh = asked.insert((url.to_string(), body.as_ref().map(Value::to_string)));
-        if !fresh || asked.len() > MAX_PAGES {
-            bail!("{}: want pages that come to an end, found a circle or more than {MAX_PAGES}", shown(&url));
-        }
-        let page = wire.json(&url, body.as_ref()).await?;
+        let page = read(wire, &url, body.as_ref(), held).await?;
         if page.get("type").and_then(Value::as_str) != Some("FeatureCollection") {
             bail!("{}: want a page of items (FeatureCollection), found something else", shown(&url));
         }
-        for feature in features(&page) {
-            items.push(parse(feature, &url)?);
-        }
         next = next_page(&page, &url, body.as_ref())?;
+        let (n_came, n_new) = held.page();
+        n_pages += 1;
+        n_empty = if n_came == 0 { n_empty + 1 } else { 0 };
+        let endless = if n_came > 0 && n_new == 0 {
+            "the items of an earlier page again".to_owned()
+        } else if n_empty > MAX_EMPTY_PAGES {
+            format!("more than {MAX_EMPTY_PAGES} without an item")
+        } else if n_pages >= MAX_PAGES && next.is_some() {
+            format!("more than {MAX_PAGES}; narrow the dates")
+        } else {
+            continue;
+        };
+        bail!(Refused(format!("{}: want pages that come to an end, found {endless}", shown(&url))));
     }
-    Ok(items)
+    Ok(())
 }
 
 /// The request for the next page: a link with an address, perhaps a method and a body that may extend the last one.
@@ -199,12 +253,7 @@ fn parse(value: &Value, url: &Url) -> anyhow::Result<Item> {
     // An item of a page knows its own address; its relative addresses start there.
     let own = links(value, &["self"]).next().and_then(|href| url.join(href).ok());
     let base = if url.scheme() == "file" { url.clone() } else { own.unwrap_or_else(|| url.clone()) };
-    Item::parse(value, &base)
-        .map_err(|found| anyhow::anyhow!("{}: want STAC items, found {found}", shown(url)))
-}
-
-fn features(page: &Value) -> impl Iterator<Item = &Value> {
-    page.get("features").and_then(Value::as_array).into_iter().flatten()
+    Item::parse(value, &base).map_err(|found| anyhow::anyhow!("want STAC items, found {found}"))
 }
 
 fn link_objects(document: &Value) -> impl Iterator<Item = &Value> {

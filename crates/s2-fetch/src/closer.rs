@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use geo::{BoundingRect, MultiPolygon};
+use geo::MultiPolygon;
 use raster::Source;
 use tracing::info;
 
 use crate::choose::{Choice, better};
 use crate::find::assets;
+use crate::globe::extent;
 use crate::proof::Promise;
 use crate::question::Question;
 use crate::scl;
@@ -78,7 +79,7 @@ async fn shares(
     let promise = Promise { size: asset.size, sha256: asset.sha256.clone() };
     let collection = item.collection.as_deref().unwrap_or(&question.collection);
     let name = format!("{}.look", beside.file_name().unwrap_or_default().to_string_lossy());
-    let proven = wire.raster(&url, &beside.with_file_name(name), &promise, collection, window(area)).await?;
+    let proven = wire.raster(&url, &beside.with_file_name(name), &promise, collection, extent(area)).await?;
     let shares = counted(&proven, area);
     proven.discard();
     shares.map(Some)
@@ -86,10 +87,4 @@ async fn shares(
 
 fn counted(proven: &Proven, area: &MultiPolygon) -> anyhow::Result<scl::Shares> {
     scl::shares(&Source::open(proven.path())?, proven.window, Some(area))
-}
-
-/// West, south, east, north of an area in degrees.
-pub(crate) fn window(area: &MultiPolygon) -> Option<[f64; 4]> {
-    let extent = area.bounding_rect()?;
-    Some([extent.min().x, extent.min().y, extent.max().x, extent.max().y])
 }

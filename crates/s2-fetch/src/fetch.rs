@@ -10,10 +10,10 @@ use geo::{Area, BooleanOps, MultiPolygon};
 use stage::Ledger;
 use tracing::info;
 
-use crate::closer::window;
 use crate::cost::{Cost, cost_of};
 use crate::find::{Search, assets, find, say};
 use crate::flags::catalogue_url;
+use crate::globe::extent;
 use crate::lock::{self, Locked};
 use crate::output::{Fetched, Outputs, scl_asset, write};
 use crate::proof::Promise;
@@ -182,7 +182,7 @@ async fn fetch<'a>(
     place: usize,
     area: Option<&MultiPolygon>,
 ) -> anyhow::Result<Fetched<'a>> {
-    let window = area.filter(|_| !flags.whole).and_then(window);
+    let window = area.filter(|_| !flags.whole).and_then(extent);
     let collection = item.collection.as_deref().unwrap_or(&flags.question.collection);
     let mut wanted = assets(item, &flags.question.assets)?;
     if flags.outputs.needs_scl() {

@@ -3,20 +3,29 @@
 //! A catalogue on the web names only public web addresses; one on this machine (a file, or a server on loopback) is its owner's own and may
 //! name files and private hosts too. An address of an object store (`s3:`, `az:`, `abfs:`) names a bucket, and no host: where that is looked
 //! for, the provider's address or the user's own endpoint says.
+//!
+//! Names are looked up before they are asked for, and again on the way: behind a proxy, which looks up by itself, only the first holds.
+//! Left out: a name that only the proxy can look up; it passes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+mod special;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use crate::fault::NoPublicAddress;
+use crate::guard::special::{is_public, leads_to_public};
 
 /// The policy that follows from where the catalogue lies.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     local: bool,
     own_host: Option<String>,
+    /// Names that addresses have held so far, and whether they may be asked for.
+    names: Arc<Mutex<HashMap<String, bool>>>,
 }
 
 impl Guard {
@@ -31,13 +40,14 @@ impl Guard {
         Self {
             local: catalogue.scheme() == "file" || loopback,
             own_host: catalogue.host_str().map(str::to_owned),
+            names: Arc::default(),
         }
     }
 
     /// The policy of a catalogue on the web, for tests that can only serve from this machine.
     #[cfg(test)]
     pub fn of_web(own_host: &str) -> Self {
-        Self { local: false, own_host: Some(own_host.to_owned()) }
+        Self { local: false, own_host: Some(own_host.to_owned()), names: Arc::default() }
     }
 
     /// Lets an address pass or says why not.
@@ -66,7 +76,39 @@ impl Guard {
         if public { Ok(()) } else { refuse("want a public host, found a private one") }
     }
 
-    /// A resolver that knows no private addresses, so that a public name cannot lead to a private host.
+    /// As [`Guard::check`], and holds the addresses that the host's name leads to, to the same. Waits for the look-up.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_found(&self, url: &Url) -> Result<(), String> {
+        self.check_with(url, |name| Some((name, 0).to_socket_addrs().ok()?.map(|a| a.ip()).collect()))
+    }
+
+    fn check_with(&self, url: &Url, look_up: impl Fn(&str) -> Option<Vec<IpAddr>>) -> Result<(), String> {
+        self.check(url)?;
+        let web = matches!(url.scheme(), "http" | "https");
+        let Some(Host::Domain(name)) = url.host().filter(|_| web && !self.local) else { return Ok(()) };
+        if self.own_host.as_deref() == Some(name) {
+            return Ok(());
+        }
+        let known = self.names().get(name).copied();
+        // A proxy takes any of the addresses: all must be public.
+        let found = || look_up(name).is_none_or(|found| found.into_iter().all(leads_to_public));
+        let public = known.unwrap_or_else(found);
+        self.names().insert(name.to_owned(), public);
+        if public {
+            return Ok(());
+        }
+        let why = "want a name that leads to public hosts alone, found a private one";
+        Err(format!("{}: {why}; only a catalogue on this machine may name it", shown(url)))
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, bool>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A resolver that knows no private addresses, so that a public name cannot lead to a private host. A name that no address has held is the
+    /// user's own choice: a proxy's, or a signing service's.
     pub fn resolver(&self) -> Arc<PublicOnly> {
         Arc::new(PublicOnly(self.clone()))
     }
@@ -81,10 +123,11 @@ impl Resolve for PublicOnly {
         let guard = self.0.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let trusted = guard.local || guard.own_host.as_deref() == Some(host.as_str());
-            let look_up = move || std::net::ToSocketAddrs::to_socket_addrs(&(host, 0));
+            let own = guard.local || guard.own_host.as_deref() == Some(host.as_str());
+            let trusted = own || !guard.names().contains_key(&host);
+            let look_up = move || (host, 0).to_socket_addrs();
             let found: Vec<SocketAddr> = tokio::task::spawn_blocking(look_up).await??.collect();
-            let usable: Vec<_> = found.into_iter().filter(|a| trusted || is_public(a.ip())).collect();
+            let usable: Vec<_> = found.into_iter().filter(|a| trusted || leads_to_public(a.ip())).collect();
             if usable.is_empty() {
                 return Err(NoPublicAddress.into());
             }
@@ -107,47 +150,21 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 fn is_private_name(name: &str) -> bool {
+    const ENDS: [&str; 10] = [
+        "localhost",
+        "local",
+        "localdomain",
+        "internal",
+        "intranet",
+        "private",
+        "corp",
+        "lan",
+        "home",
+        "home.arpa",
+    ];
     let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let ends = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
-    name == "localhost" || !name.contains('.') || ends.iter().any(|end| name.ends_with(end))
-}
-
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => match embedded_v4(ip) {
-            Some(v4) => is_public_v4(v4),
-            None => {
-                let first = ip.segments()[0];
-                let special = ip.is_loopback() || ip.is_unspecified() || ip.is_multicast();
-                !special && first & 0xfe00 != 0xfc00 && first & 0xffc0 != 0xfe80
-            }
-        },
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    let shared = a == 100 && (64..128).contains(&b);
-    let benchmark = a == 198 && (18..20).contains(&b);
-    !(ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_broadcast()
-        || ip.is_documentation()
-        || ip.is_multicast()
-        || shared
-        || benchmark
-        || a == 0
-        || a >= 240)
-}
-
-/// The IPv4 address inside an IPv6 one: mapped (`::ffff:a.b.c.d`) or translated (`64:ff9b::a.b.c.d`).
-fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, ..] = ip.segments();
-    let [.., w, x, y, z] = ip.octets();
-    let translated = (a, b) == (0x64, 0xff9b);
-    ip.to_ipv4_mapped().or_else(|| translated.then(|| Ipv4Addr::new(w, x, y, z)))
+    let ends = |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.ends_with('.'));
+    !name.contains('.') || ENDS.iter().any(|end| ends(end))
 }
 
 #[cfg(test)]
@@ -190,6 +207,14 @@ mod tests {
             "http://[fd00::1]/x",
             "http://[::ffff:10.0.0.1]/x",
             "http://[64:ff9b::a00:1]/x",
+            "http://017700000001/x",
+            "http://0177.0.0.0x1/x",
+            "http://127.1/x",
+            "http://127.0.0.1./x",
+            "http://１２７.0.0.1/x",
+            "http://169.254.43518/x",
+            "http://0xA9FEA9FE/x",
+            "http://[::ffff:8.8.8.8]/x",
             "http://metadata.google.internal/x",
             "http://intranet/x",
             "http://printer.local/x",
@@ -208,6 +233,28 @@ mod tests {
             }
             assert!(guard.check(&url("ftp://example.org/x")).is_err());
         }
+    }
+
+    #[test]
+    fn a_public_name_that_leads_to_a_private_host_is_refused_before_it_is_asked_for() {
+        let guard = Guard::of(&url("https://example.org"));
+        let check = |href: &str, found: Option<Vec<&str>>| {
+            let found = found.map(|f| f.into_iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>());
+            guard.check_with(&url(href), |_| found.clone())
+        };
+        assert!(check("http://a.example.net/x", Some(vec!["93.184.216.34"])).is_ok());
+        // On a network of IPv6 alone the resolver puts IPv4 into this range.
+        assert!(check("http://b.example.net/x", Some(vec!["64:ff9b::5db8:d822"])).is_ok());
+        assert!(check("http://c.example.net/x", None).is_ok(), "only the proxy may know it");
+        for private in ["10.0.0.1", "::1", "64:ff9b::a00:1", "2002:a00:1::1"] {
+            let name = format!("http://n{}.example.net/x?sig=secret", private.len());
+            let refusal = check(&name, Some(vec!["93.184.216.34", private])).unwrap_err();
+            assert!(refusal.contains("private") && !refusal.contains("secret"), "{refusal}");
+            assert!(check(&name, None).is_err(), "it is remembered");
+        }
+        let local = Guard::of(&url("file:///catalog.json"));
+        let private = |_: &str| Some(vec![IpAddr::from([10, 0, 0, 1])]);
+        assert!(local.check_with(&url("http://d.example.net/x"), private).is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! its provenance (`fetch`), and whether scenes agree in radiometry (`audit`).
 //!
 //! An area is a polygon, a rectangle, a named place of a boundary file, or a list of granules. The tiling is computed, every place is given to one
-//! granule, and granules whose part others cover are given up.
+//! granule, and granules whose part others cover are given up. Only granules of ESA's own grid are named.
 //!
 //! The catalogue is a static one (a file, or on the web), a table of items (stac-geoparquet) or a search API; Planetary Computer's and Earth
 //! Search's dialects are understood. The scene is chosen by a printed rule, inside the area by footprint and classification, and may be locked.
@@ -16,7 +16,7 @@
 //! bounded time with an exit code of its own. Hostile catalogue: no file, no private host, no more bytes than promised, no name of its own in a path.
 //! TLS is always verified.
 //!
-//! Left out: resampling of 20 m and 60 m bands onto 10 m, ground beyond 84° N and 80° S.
+//! Left out: resampling of 20 m and 60 m bands onto 10 m, ground beyond 84° N and 83.6° S.
 
 mod area;
 mod asset;
@@ -36,8 +36,11 @@ mod dark;
 mod dialects;
 mod fault;
 mod fetch;
+mod fewer;
 mod find;
 mod flags;
+mod globe;
+mod grid;
 mod guard;
 mod import;
 mod items;

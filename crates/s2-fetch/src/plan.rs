@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use contract::GranuleId;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use geo::MultiPolygon;
@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use stage::{Ledger, WRONG_FLAGS, coded};
 use tracing::info;
 
-use crate::assign::{Part, area_km2, base, fewer};
+use crate::assign::{Part, area_km2, base};
 use crate::cost::{Cost, cost_of, typical};
+use crate::fewer::fewer;
 use crate::find::{Search, find};
 use crate::flags::catalogue_url;
 use crate::question::Question;
@@ -96,7 +97,7 @@ fn parts(flags: &Plan) -> anyhow::Result<(Vec<Part>, usize)> {
     };
     let parts = base(&area)?;
     let n_candidates = parts.len();
-    Ok((fewer(parts, |_| true), n_candidates))
+    Ok((fewer(parts, |_| true)?, n_candidates))
 }
 
 /// The granules of a list, responsible for all the ground that they cover together.
@@ -104,26 +105,38 @@ fn listed(path: &Path) -> anyhow::Result<(Vec<Part>, usize)> {
     let text = std::fs::read_to_string(path).map_err(contract::Error::io(path, "read"))?;
     let names = text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split('\t').next());
     let names: BTreeSet<_> = names.map(str::trim).filter(|n| !n.is_empty()).collect();
-    let mut footprints = Vec::new();
+    let mut granules = Vec::new();
     for name in &names {
-        let shape = tiling::granule(name)?.with_context(|| {
-            format!("{}: want granules of Sentinel-2's grid such as T48RVV, found {name}", path.display())
-        })?;
-        footprints.push(shape);
+        match tiling::granule(name)? {
+            Some(granule) => granules.push(granule),
+            None => bail!("{}: {}", path.display(), no_granule(name)?),
+        }
     }
-    ensure!(!footprints.is_empty(), "{}: want granules, found none", path.display());
-    let wanted: BTreeSet<_> = footprints.iter().map(|shape| shape.square).collect();
-    let area = geo::unary_union(&footprints.into_iter().map(|shape| shape.footprint).collect::<Vec<_>>());
+    ensure!(!granules.is_empty(), "{}: want granules, found none", path.display());
+    let wanted: BTreeSet<_> = granules.iter().map(|granule| granule.square).collect();
+    let area = geo::unary_union(&granules.into_iter().map(|granule| granule.footprint).collect::<Vec<_>>());
     // Ground on the rim belongs to squares that are not on the list: those on it take it over.
-    let mut parts = fewer(base(&area)?, |part| wanted.contains(&part.shape.square));
-    parts.retain(|part| wanted.contains(&part.shape.square));
+    let mut parts = fewer(base(&area)?, |part| wanted.contains(&part.square))?;
+    parts.retain(|part| wanted.contains(&part.square));
     let n_candidates = wanted.len();
     Ok((parts, n_candidates))
 }
 
+/// Why a name is no granule, and which granules cover its square where it has one.
+fn no_granule(name: &str) -> anyhow::Result<String> {
+    let Some(square) = tiling::square_named(name)? else {
+        return Ok(format!("want granules of Sentinel-2's grid such as T48RVV, found {name}"));
+    };
+    let instead: Vec<_> = base(&square.shape)?.into_iter().map(|part| part.granule.to_string()).collect();
+    Ok(format!(
+        "want granules of Sentinel-2's grid, found {name}, which ESA does not make; its ground is in {}",
+        instead.join(", ")
+    ))
+}
+
 fn guessed(flags: &Plan, part: Part) -> Line {
     let cost = typical(&flags.question.assets);
-    Line { granule: part.shape.granule, own: part.own, item: None, cost }
+    Line { granule: part.granule, own: part.own, item: None, cost }
 }
 
 /// Looks for the scene of every granule; each is chosen for its own part of the area.
@@ -131,7 +144,7 @@ fn chosen(flags: &Plan, catalogue: &str, parts: Vec<Part>, ledger: &mut Ledger) 
     let wire = &Wire::to(catalogue_url(catalogue)?, &flags.limits)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let searches = parts.into_iter().map(|part| async move {
-        let granule = part.shape.granule.clone();
+        let granule = part.granule.clone();
         let search = Search {
             granule: &granule,
             question: &flags.question,
@@ -147,12 +160,7 @@ fn chosen(flags: &Plan, catalogue: &str, parts: Vec<Part>, ledger: &mut Ledger) 
                 let cost = cost_of(wire, best, &flags.question.assets, &flags.question.collection).await?;
                 Ok((
                     granule,
-                    Some(Line {
-                        granule: part.shape.granule,
-                        own: part.own,
-                        item: Some(best.id.clone()),
-                        cost,
-                    }),
+                    Some(Line { granule: part.granule, own: part.own, item: Some(best.id.clone()), cost }),
                 ))
             }
             Err(error) if stage::code(&error) == Some(stage::NOTHING_FITS) => Ok((granule, None)),

@@ -106,14 +106,12 @@ impl Wire {
         self.peer.caps.n_connections() * 2
     }
 
-    /// Reads a JSON document; with a body, by POST.
+    /// Reads a document of a catalogue; with a body, by POST.
     ///
     /// # Errors
     /// Names the address and the last reason.
-    pub async fn json(&self, url: &Url, body: Option<&Value>) -> anyhow::Result<Value> {
-        let bytes = self.read(url, body, MAX_JSON_BYTES).await?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| anyhow::anyhow!("{}: want JSON, found something else: {e}", shown(url)))
+    pub async fn document(&self, url: &Url, body: Option<&Value>) -> anyhow::Result<Vec<u8>> {
+        self.read(url, body, MAX_JSON_BYTES).await
     }
 
     /// Reads a document of bounded length into memory.
@@ -126,7 +124,7 @@ impl Wire {
 
     /// The length of a file, asked for without fetching it; `None` where that cannot be told.
     pub async fn length(&self, url: &Url, collection: &str) -> Option<u64> {
-        self.guard.check(url).ok()?;
+        self.admit(url).await.ok()?;
         if url.scheme() == "file" {
             return local::length(url);
         }
@@ -151,7 +149,7 @@ impl Wire {
         collection: &str,
         window: Option<[f64; 4]>,
     ) -> anyhow::Result<Proven> {
-        self.guard.check(url).map_err(anyhow::Error::msg)?;
+        self.admit(url).await?;
         if url.scheme() == "file" {
             return local::raster(url, promise, window).await.map_err(|f| f.named(&shown(url)));
         }
@@ -182,8 +180,15 @@ impl Wire {
         .await
     }
 
+    /// Holds an address to the guard, and the addresses that its name leads to.
+    async fn admit(&self, url: &Url) -> anyhow::Result<()> {
+        let (guard, url) = (self.guard.clone(), url.clone());
+        let checked = tokio::task::spawn_blocking(move || guard.check_found(&url)).await?;
+        checked.map_err(anyhow::Error::msg)
+    }
+
     async fn read(&self, url: &Url, body: Option<&Value>, limit: u64) -> anyhow::Result<Vec<u8>> {
-        self.guard.check(url).map_err(anyhow::Error::msg)?;
+        self.admit(url).await?;
         if url.scheme() == "file" {
             return local::bytes(url, limit).map_err(|f| f.named(&shown(url)));
         }

@@ -55,7 +55,7 @@ impl Peer {
             let web = matches!(attempt.url().scheme(), "http" | "https");
             let downgraded = attempt.url().scheme() == "http"
                 && attempt.previous().last().is_some_and(|from| from.scheme() == "https");
-            match on_redirect.check(attempt.url()) {
+            match on_redirect.check_found(attempt.url()) {
                 Ok(()) if downgraded => attempt.error("a redirect from https to http"),
                 Ok(()) if web => attempt.follow(),
                 Ok(()) => attempt.error("a redirect to something that is no web address"),

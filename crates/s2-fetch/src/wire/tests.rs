@@ -331,7 +331,7 @@ async fn a_redirect_to_a_private_host_or_a_file_is_refused_at_once() {
         let url = server.url("/item.json");
         let wire = Wire::with(url.clone(), Guard::of_web("127.0.0.1"), &quick()).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let document = wire.json(&url, None).await.unwrap_err().to_string();
+        let document = wire.document(&url, None).await.unwrap_err().to_string();
         let file = wire.raster(&url, &dir.path().join("a"), &Promise::default(), "c", None).await;
         for error in [document, file.unwrap_err().to_string()] {
             let refused =
