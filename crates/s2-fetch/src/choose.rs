@@ -13,6 +13,9 @@ use crate::stac::{Item, granule_key};
 pub(crate) const RULE: &str = "most valid pixels (whole percent), then least cloud, then newest, then id; \
                                of several processings of one sensing the newest";
 
+/// The reason for a scene of which nothing says where it lies: neither a property nor its id.
+const UNKNOWN_GRANULE: &str = "of no stated granule, to be named with --item";
+
 /// What a scene must satisfy to be a candidate.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -53,7 +56,9 @@ pub(crate) fn choose(items: Vec<Item>, wanted: &Wanted) -> Choice {
         kept
     };
     let granule = granule_key(&wanted.granule);
-    let items = keep(items, "another granule", &|i| i.granule.as_ref() == Some(&granule));
+    let named = |i: &Item| wanted.item.as_ref() == Some(&i.id);
+    let items = keep(items, UNKNOWN_GRANULE, &|i| i.granule.is_some() || named(i));
+    let items = keep(items, "another granule", &|i| i.granule.as_ref().is_none_or(|g| *g == granule));
     let items = within(items, wanted.area.as_ref());
     let (locked, items): (Vec<_>, Vec<_>) = items.into_iter().partition(|i| wanted.locked.contains(&i.id));
     let items = keep(items, "another item", &|i| wanted.item.as_ref().is_none_or(|id| *id == i.id));
@@ -203,6 +208,16 @@ mod tests {
         assert_eq!(choice.skipped, [("another granule", 1), ("outside the dates", 1), ("too much cloud", 1)]);
         let one = Wanted { item: Some("first day".into()), ..wanted() };
         assert_eq!(order(items, &one), ["first day"]);
+    }
+
+    #[test]
+    fn a_scene_of_no_stated_granule_is_taken_when_it_is_named_and_counted_when_not() {
+        let mut homeless = scene("homeless", "2023-01-01", 0.0, 0.0);
+        homeless.granule = None;
+        let choice = choose(vec![homeless.clone()], &wanted());
+        assert_eq!(choice.skipped, [(UNKNOWN_GRANULE, 1)]);
+        let named = Wanted { item: Some("homeless".into()), ..wanted() };
+        assert_eq!(order(vec![homeless], &named), ["homeless"]);
     }
 
     #[test]

@@ -56,17 +56,13 @@ pub(crate) fn write_classes(
     out: &Path,
     tags: Vec<(String, String)>,
 ) -> anyhow::Result<()> {
-    let shape = &layer.shape;
-    ensure!(
-        shape.dtype == Dtype::U8 && shape.bands.len() == SCL.bands.len(),
-        "item {}: want a scene classification, one band of u8, found {} of {}; check the catalogue's SCL asset",
-        layer.item.id,
-        shape.bands.len(),
-        shape.dtype
-    );
     let options =
         CogOptions { overviews: Overviews::Nearest, nodata: SCL.nodata, tags, ..CogOptions::default() };
-    scene::<u8>(layer, out, &options)
+    let mut canvas = canvas::<u8>(layer, out)?;
+    let pixels = |open: &Open<'_>, tile: Window| Ok(vec![open.codes(tile)?]);
+    let put = |tile, bands: Vec<Vec<u8>>| put_bands(&mut canvas, tile, &bands);
+    paint(Window::of(&layer.shape.grid), tile_px(2), || layer.open(), pixels, put)?;
+    Ok(canvas.write_cog(out, &options)?)
 }
 
 /// Writes the composite of several layers, best first, and with `info` where its pixels come from.

@@ -2,6 +2,7 @@
 
 use std::iter::Sum;
 
+use crate::bands::{Content, of_name};
 use crate::find::assets;
 use crate::stac::Item;
 use crate::wire::Wire;
@@ -79,13 +80,13 @@ pub(crate) fn typical(assets: &[String]) -> Cost {
 
 /// The mean over ten scenes of T13TDE at Earth Search (sentinel-2-c1-l2a), five of them filled to a quarter; of an unknown asset, that of a 10 m band.
 fn typical_bytes(asset: &str) -> u64 {
-    match asset {
-        "visual" => 116_000_000,
-        "B05" | "B06" | "B07" | "B8A" | "rededge1" | "rededge2" | "rededge3" | "nir08" => 38_500_000,
-        "B11" | "B12" | "swir16" | "swir22" => 36_500_000,
-        "B01" | "B09" | "coastal" | "nir09" => 4_400_000,
-        "SCL" | "scl" | "AOT" | "aot" => 1_500_000,
-        "WVP" | "wvp" => 15_700_000,
+    match of_name(asset) {
+        Some(Content::Picture) => 116_000_000,
+        Some(Content::Band("B05" | "B06" | "B07" | "B8A")) => 38_500_000,
+        Some(Content::Band("B11" | "B12")) => 36_500_000,
+        Some(Content::Band("B01" | "B09")) => 4_400_000,
+        Some(Content::Classes | Content::Other("aerosol")) => 1_500_000,
+        Some(Content::Other("water vapour")) => 15_700_000,
         _ => 137_000_000,
     }
 }

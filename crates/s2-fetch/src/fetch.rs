@@ -39,6 +39,9 @@ pub(crate) struct Fetch {
     /// Fetch this item and no other
     #[arg(long, value_name = "ID")]
     pub item: Option<String>,
+    /// What the catalogue does not say, or says wrongly: reflectance is 0.0001 x number + OFFSET; -0.1 for numbers that carry 1000, else 0
+    #[arg(long, value_name = "OFFSET", allow_negative_numbers = true)]
+    pub offset: Option<f64>,
     #[command(flatten)]
     pub limits: Limits,
     /// The scene: one Cloud Optimized GeoTIFF

@@ -128,11 +128,15 @@ pub(crate) fn say(choice: &Choice, n_used: usize) {
 pub(crate) fn assets<'a>(
     item: &'a Item,
     wanted: &'a [String],
-) -> anyhow::Result<Vec<(&'a str, &'a crate::stac::Asset, url::Url)>> {
+) -> anyhow::Result<Vec<(&'a str, &'a crate::asset::Asset, url::Url)>> {
     let one = |wanted: &'a String| {
         let (_, asset) = item.asset(wanted).with_context(|| {
             let keys: Vec<_> = item.assets.keys().map(String::as_str).collect();
-            format!("item {}: want an asset {wanted}, found {}", item.id, keys.join(", "))
+            format!(
+                "item {}: want an asset {wanted}, found {}; name one of them with --assets",
+                item.id,
+                keys.join(", ")
+            )
         })?;
         let url = item.base.join(&asset.href).with_context(|| format!("asset {wanted}: a bad address"))?;
         Ok((wanted.as_str(), asset, url))

@@ -44,6 +44,15 @@ pub(crate) fn day(text: &str) -> Result<String, String> {
     Err("want a day as 2020-01-31".into())
 }
 
+/// Parses a day or a time of sensing, `2020-01-31` or `2020-01-31T03:39:59Z`.
+pub(crate) fn sensed(text: &str) -> Result<String, String> {
+    let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).is_ok();
+    if day(text).is_ok() || time(text) || time(&format!("{text}Z")) {
+        return Ok(text.to_owned());
+    }
+    Err("want a day as 2020-01-31, or a time as 2020-01-31T03:39:59Z".into())
+}
+
 /// A range of days, both included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Period {

@@ -19,16 +19,21 @@
 //! Left out: resampling of 20 m and 60 m bands onto 10 m, ground beyond 84° N and 83.6° S.
 
 mod area;
+mod asset;
 mod assign;
 mod audit;
+mod bands;
 mod catalogue;
 mod choose;
 mod clock;
 mod closer;
+mod codes;
 mod compose;
 mod cost;
 mod cover;
 mod dark;
+#[cfg(test)]
+mod dialects;
 mod fault;
 mod fetch;
 mod fewer;
@@ -37,6 +42,7 @@ mod flags;
 mod globe;
 mod grid;
 mod guard;
+mod import;
 mod items;
 mod lock;
 mod output;
@@ -49,6 +55,7 @@ mod scl;
 mod sign;
 mod stac;
 mod stack;
+mod suited;
 mod summary;
 mod tiling;
 mod wire;
@@ -72,6 +79,8 @@ enum Command {
     /// Fetch the best scene of a granule
     #[command(after_help = EXIT_CODES)]
     Fetch(fetch::Fetch),
+    /// Make of files that you already have what fetch makes: a scene from a GeoTIFF, band files or a folder of them
+    Import(import::Import),
     /// Find scenes, or parts of one, that carry the offset of newer processings among those that do not, by their dark pixels
     Audit(audit::Audit),
 }
@@ -84,6 +93,7 @@ pub fn run(args: Args) -> anyhow::Result<Ledger> {
     match args.command {
         Command::Plan(flags) => plan::run(&flags),
         Command::Fetch(flags) => fetch::run(&flags),
+        Command::Import(flags) => import::run(&flags),
         Command::Audit(flags) => audit::run(&flags),
     }
 }

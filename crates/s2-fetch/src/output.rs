@@ -7,12 +7,14 @@ use contract::{Made, RasterSpec, SCENE, SCL, Scene};
 use serde_json::json;
 use url::Url;
 
+use crate::asset::Asset;
 use crate::choose::Choice;
 use crate::compose::{Rule, write_classes, write_composite, write_scene};
 use crate::fetch::Fetch;
 use crate::guard::shown;
-use crate::stac::{Asset, Item};
+use crate::stac::Item;
 use crate::stack::{File, Layer, Piece};
+use crate::suited::advise;
 use crate::wire::Proven;
 
 /// Flags of what is made of the fetched files.
@@ -69,20 +71,22 @@ impl Fetched<'_> {
     }
 }
 
-/// The classification's asset, by either provider's name for it.
+/// The classification's asset, by any provider's name for it.
 pub(crate) fn scl_asset(item: &Item) -> Option<&Asset> {
-    item.asset("SCL").or_else(|| item.asset("scl")).map(|(_, asset)| asset)
+    item.asset(SCL.name).map(|(_, asset)| asset)
 }
 
 /// Writes everything of one run: of the fetched scenes, best first, and the table of the choice.
 pub(crate) fn write(flags: &Fetch, choice: &Choice, fetched: &[Fetched<'_>]) -> anyhow::Result<()> {
     let layers: Vec<_> = fetched.iter().map(|f| layer(flags, f)).collect::<anyhow::Result<_>>()?;
     let outputs = &flags.outputs;
+    let shape = &layers[0].shape;
+    advise(&shape.grid, &shape.bands.iter().map(|band| band.name.as_str()).collect::<Vec<_>>());
     if let (Some(path), Some(scl)) = (&outputs.scl_out, &fetched[0].scl) {
         let item = fetched[0].item;
         let asset = scl_asset(item).context("an asset vanished")?;
         let piece = Piece { wanted: SCL.bands[0].name, asset, file: File::of(scl) };
-        let classes = Layer::of(item, &[piece], None)?;
+        let classes = Layer::of(item, &[piece], None, None)?;
         write_classes(&classes, path, tags(flags, &SCL, &[&classes]))?;
     }
     let tags = tags(flags, &SCENE, &layers.iter().collect::<Vec<_>>());
@@ -103,12 +107,16 @@ fn layer<'a>(flags: &Fetch, fetched: &Fetched<'a>) -> anyhow::Result<Layer<'a>> 
         let (_, asset) = fetched.item.asset(wanted).context("an asset vanished")?;
         pieces.push(Piece { wanted, asset, file: File::of(file) });
     }
-    Layer::of(fetched.item, &pieces, fetched.scl.as_ref().map(File::of))
+    Layer::of(fetched.item, &pieces, fetched.scl.as_ref().map(File::of), flags.offset)
 }
 
 fn made(flags: &Fetch) -> Made {
     let made = Made::by("s2-fetch").flag("granule", flags.granule.as_str());
-    flags.outputs.made(flags.question.made(made).flag("item", &flags.item))
+    let made = flags.outputs.made(flags.question.made(made).flag("item", &flags.item));
+    match flags.offset {
+        Some(offset) => made.flag("offset", offset),
+        None => made,
+    }
 }
 
 /// The provenance of a raster. Of a composite each fact is a list without repetitions, and `items` has all of each scene.

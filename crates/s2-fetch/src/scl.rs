@@ -1,6 +1,6 @@
 //! The scene classification (SCL) that level 2A carries: what it says of each pixel, and what share of an area has data or cloud.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use geo::MultiPolygon;
 use raster::{Dtype, Source, Window};
 
@@ -102,7 +102,8 @@ pub(crate) fn shares(
     let mut n_of = [0u64; 256];
     for row in (0..window.height).step_by(block_height) {
         let height = block_height.min(window.height - row);
-        let codes = source.read_window::<u8>(1, window.row + row, window.col, height, window.width)?;
+        let part = Window { row: window.row + row, col: window.col, height, width: window.width };
+        let codes = codes(source, part)?;
         for (i, line) in codes.chunks_exact(window.width).enumerate() {
             count(line, cover.row(row + i), &mut n_of);
         }
@@ -113,13 +114,41 @@ pub(crate) fn shares(
 /// Refuses what cannot be a scene classification.
 pub(crate) fn check(source: &Source) -> anyhow::Result<()> {
     ensure!(
-        source.dtype() == Dtype::U8 && source.n_bands() == 1,
-        "{}: want a scene classification, one band of u8, found {} of {}; check the catalogue's SCL asset",
+        source.n_bands() == 1 && !matches!(source.dtype(), Dtype::F32 | Dtype::F64),
+        "{}: want a scene classification (SCL), one band of whole numbers 0 to 11, found {} of {}; give another file, or convert it with gdal_translate -ot Byte",
         source.path().display(),
         source.n_bands(),
         source.dtype()
     );
     Ok(())
+}
+
+/// The codes of a window, whatever whole numbers the file keeps them in; its no-data value is code 0.
+///
+/// # Errors
+/// If it cannot be read, or a wider number than 8 bits is no code.
+pub(crate) fn codes(source: &Source, window: Window) -> anyhow::Result<Vec<u8>> {
+    let Window { row, col, height, width } = window;
+    if source.dtype() == Dtype::U8 {
+        return Ok(source.read_window(1, row, col, height, width)?);
+    }
+    let nodata = source.nodata();
+    let code = |number: f64| match number {
+        _ if nodata == Some(number) => Ok(0),
+        _ if (0.0..=11.0).contains(&number) => Ok(number as u8),
+        _ => bail!(
+            "{}: want a scene classification (SCL), codes 0 to 11, found {number}; give another file",
+            source.path().display()
+        ),
+    };
+    source.read_window::<f64>(1, row, col, height, width)?.into_iter().map(code).collect()
+}
+
+/// Counts data and cloud in codes.
+pub(crate) fn shares_of(codes: &[u8]) -> Shares {
+    let mut n_of = [0u64; 256];
+    codes.iter().for_each(|code| n_of[usize::from(*code)] += 1);
+    of_counts(&n_of)
 }
 
 fn count(line: &[u8], spans: &[(u32, u32)], n_of: &mut [u64; 256]) {
@@ -160,6 +189,26 @@ mod tests {
     fn what_is_masked_is_cloud_its_shadow_defects_and_nothing() {
         let clear: Vec<u8> = (0..=u8::MAX).filter(|code| is_clear(*code)).collect();
         assert_eq!(clear, [2, 4, 5, 6, 7, 11]);
+    }
+
+    #[test]
+    fn codes_of_sixteen_bits_are_read_where_they_are_codes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scl.tif");
+        let transform = Affine { west: 435_720.0, north: 4_179_420.0, pixel_width: 20.0, pixel_height: 20.0 };
+        let grid = Grid { height: 2, width: 3, transform, crs: Crs::from_epsg(32618).unwrap() };
+        let write = |codes: [u16; 6], nodata| {
+            let band = BandOut { name: "scl", unit: "code", pixels: &codes };
+            write_cog(&path, &grid, &[band], &CogOptions { nodata, ..CogOptions::default() }).unwrap();
+            Source::open(&path).unwrap()
+        };
+        let read = |source: &Source| codes(source, Window::of(source.grid()));
+        let source = write([0, 4, 11, 9, 4, 65_535], Some(65_535.0));
+        check(&source).unwrap();
+        assert_eq!(read(&source).unwrap(), [0, 4, 11, 9, 4, 0]);
+        assert_eq!(shares(&source, None, None).unwrap().valid_share, 4.0 / 6.0);
+        let line = read(&write([0, 4, 11, 9, 4, 500], None)).unwrap_err().to_string();
+        assert!(line.contains("scl.tif") && line.contains("found 500"), "{line}");
     }
 
     #[test]

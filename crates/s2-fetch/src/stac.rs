@@ -1,7 +1,17 @@
-//! STAC items as two providers and static catalogues write them, reduced to what the choice of a scene needs.
+//! STAC items as providers and static catalogues write them, reduced to what the choice of a scene needs.
+//!
+//! | provider | granule | baseline | offset taken off | share with data |
+//! |---|---|---|---|---|
+//! | Planetary Computer | `s2:mgrs_tile` | `s2:processing_baseline` | never | `s2:nodata_pixel_percentage` |
+//! | Earth Search v1 | `grid:code`, `mgrs:*` | `s2:processing_baseline` | `earthsearch:boa_offset_applied` | `s2:nodata_pixel_percentage` |
+//! | Earth Search v0 | `sentinel:utm_zone` and so on | `sentinel:processing_baseline` | `sentinel:boa_offset_applied` | `sentinel:data_coverage` |
+//! | Copernicus Data Space (STAC 1.1) | `grid:code` | `processing:version` | never | `statistics.nodata` |
+//! | Sentinel Hub | the id | the id | not said | not said |
+//! | Google Earth Engine | `MGRS_TILE` | `PROCESSING_BASELINE` | collections `..._HARMONIZED` | `NODATA_PIXEL_PERCENTAGE` |
 //!
 //! Left out: roles, and every property that no decision rests on.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use geo::MultiPolygon;
@@ -9,6 +19,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::area;
+use crate::asset::Asset;
+use crate::bands::{of_name, resolution_m};
 
 /// A scene in a catalogue.
 #[derive(Debug, Clone)]
@@ -29,8 +41,8 @@ pub(crate) struct Item {
     pub sensing: Option<String>,
     /// Processing baseline, as `05.11`.
     pub baseline: Option<String>,
-    /// Whether the provider subtracted the offset already.
-    pub offset_applied: bool,
+    /// What says that the provider subtracted the offset already, if anything does.
+    pub offset_applied: Option<String>,
     /// Share of pixels under cloud.
     pub cloud_share: Option<f64>,
     /// Share of pixels with data.
@@ -43,23 +55,6 @@ pub(crate) struct Item {
     pub base: Url,
 }
 
-/// A file of a scene.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Asset {
-    /// Address as written, perhaps relative.
-    pub href: String,
-    /// The bands' names, as `B04`; empty where unknown.
-    pub bands: Vec<String>,
-    /// Length in bytes.
-    pub size: Option<u64>,
-    /// SHA-256 in lower-case hexadecimal.
-    pub sha256: Option<String>,
-    /// Reflectance is `number * scale + offset`.
-    pub scale: Option<f64>,
-    /// See `scale`.
-    pub offset: Option<f64>,
-}
-
 impl Item {
     /// Reads an item that was found at `base`.
     ///
@@ -68,27 +63,30 @@ impl Item {
     pub fn parse(value: &Value, base: &Url) -> Result<Self, String> {
         let id = text(value, "id").ok_or("an item without an id")?;
         let properties = value.get("properties").ok_or_else(|| format!("item {id} without properties"))?;
-        let get = |key: &str| text(properties, key);
-        let percent = |key: &str| share_of_percent(properties.get(key));
-        let sensed = get("datetime");
-        let sensed_from = get("start_datetime").or_else(|| sensed.clone());
+        let get = |keys: &[&str]| keys.iter().find_map(|key| text(properties, key));
+        let percent = |keys: &[&str]| keys.iter().find_map(|key| share_of_percent(properties.get(*key)));
+        let sensed = get(&["datetime"]);
+        let sensed_from = get(&["start_datetime"]).or_else(|| sensed.clone());
         let assets = value.get("assets").and_then(Value::as_object);
+        let collection = text(value, "collection");
+        let empty = share_of_percent(properties.get("statistics").and_then(|s| s.get("nodata")));
+        let empty = percent(&["s2:nodata_pixel_percentage", "NODATA_PIXEL_PERCENTAGE"]).or(empty);
         Ok(Self {
-            collection: text(value, "collection"),
             granule: granule_of(properties, &id),
             sensing: sensing_of(properties, sensed_from.as_deref()),
-            sensed_to: get("end_datetime").or(sensed),
+            sensed_to: get(&["end_datetime"]).or(sensed),
             sensed_from,
-            processed: get("s2:generation_time").or_else(|| get("created")).or_else(|| get("updated")),
-            baseline: get("s2:processing_baseline"),
-            offset_applied: properties.get("earthsearch:boa_offset_applied") == Some(&Value::Bool(true)),
-            cloud_share: percent("eo:cloud_cover"),
-            valid_share: percent("s2:nodata_pixel_percentage").map(|empty| 1.0 - empty),
+            processed: get(&["s2:generation_time", "processing:datetime", "created", "updated"]),
+            baseline: baseline_of(properties, &id),
+            offset_applied: offset_applied(properties, collection.as_deref(), &id),
+            cloud_share: percent(&["eo:cloud_cover", "CLOUDY_PIXEL_PERCENTAGE"]),
+            valid_share: empty.map(|empty| 1.0 - empty).or_else(|| percent(&["sentinel:data_coverage"])),
+            collection,
             footprint: value.get("geometry").and_then(area::footprint),
             assets: assets
                 .into_iter()
                 .flatten()
-                .filter_map(|(key, asset)| Some((key.clone(), Asset::parse(asset)?)))
+                .filter_map(|(key, asset)| Some((key.clone(), Asset::parse(key, asset)?)))
                 .collect(),
             base: base.clone(),
             id,
@@ -103,32 +101,27 @@ impl Item {
         }
     }
 
-    /// The asset asked for by key, by the provider's other name for the band, or by the one band that it holds.
+    /// The asset of this key; else the one that holds what the name says, in the resolution that it names or the finest, not as JPEG 2000
+    /// unless it says so; else the one whose only band has this name.
     pub fn asset(&self, wanted: &str) -> Option<(&str, &Asset)> {
-        let by_key = |key: &str| self.assets.get_key_value(key).map(|(k, a)| (k.as_str(), a));
-        by_key(wanted)
-            .or_else(|| common_name(wanted).or_else(|| other_name(wanted)).and_then(by_key))
-            .or_else(|| {
-                let holds = |a: &Asset| a.bands.len() == 1 && a.bands[0] == wanted;
-                self.assets.iter().find(|(_, a)| holds(a)).map(|(k, a)| (k.as_str(), a))
-            })
+        let named = |a: &Asset| a.bands.len() == 1 && a.bands[0] == wanted;
+        let found = self.assets.get_key_value(wanted).or_else(|| self.holding(wanted));
+        found.or_else(|| self.assets.iter().find(|(_, a)| named(a))).map(|(key, asset)| (key.as_str(), asset))
     }
-}
 
-impl Asset {
-    fn parse(value: &Value) -> Option<Self> {
-        let first = |list: &str| value.get(list).and_then(Value::as_array).and_then(|l| l.first());
-        let number =
-            |key: &str| first("raster:bands").or_else(|| first("bands")).and_then(|b| b.get(key)?.as_f64());
-        let bands = value.get("eo:bands").or_else(|| value.get("bands")).and_then(Value::as_array);
-        Some(Self {
-            href: text(value, "href")?,
-            bands: bands.into_iter().flatten().filter_map(|band| text(band, "name")).collect(),
-            size: value.get("file:size").and_then(Value::as_u64),
-            sha256: text(value, "file:checksum").and_then(|multihash| sha256_of_multihash(&multihash)),
-            scale: number("scale"),
-            offset: number("offset"),
-        })
+    fn holding(&self, wanted: &str) -> Option<(&String, &Asset)> {
+        let content = of_name(wanted)?;
+        let (pixel_m, jp2) =
+            (resolution_m(wanted).map(f64::from), wanted.to_ascii_lowercase().ends_with("jp2"));
+        let fits = |a: &Asset| {
+            a.holds == [content] && pixel_m.is_none_or(|wanted| a.pixel_m.is_none_or(|m| m == wanted))
+        };
+        let order = |a: &Asset| (Reverse(a.jp2 == jp2), a.pixel_m.unwrap_or(f64::INFINITY));
+        let better = |a: &(&String, &Asset), b: &(&String, &Asset)| {
+            let ((a_form, a_m), (b_form, b_m)) = (order(a.1), order(b.1));
+            a_form.cmp(&b_form).then_with(|| a_m.total_cmp(&b_m)).then_with(|| a.0.cmp(b.0))
+        };
+        self.assets.iter().filter(|(_, asset)| fits(asset)).min_by(better)
     }
 }
 
@@ -148,48 +141,87 @@ pub(crate) fn is_mgrs(code: &str) -> bool {
         && code.bytes().skip(digits).all(|b| b.is_ascii_uppercase())
 }
 
-/// The name that Earth Search gives a band of Sentinel-2.
-fn common_name(band: &str) -> Option<&'static str> {
-    Some(match band {
-        "B01" => "coastal",
-        "B02" => "blue",
-        "B03" => "green",
-        "B04" => "red",
-        "B05" => "rededge1",
-        "B06" => "rededge2",
-        "B07" => "rededge3",
-        "B08" => "nir",
-        "B8A" => "nir08",
-        "B09" => "nir09",
-        "B11" => "swir16",
-        "B12" => "swir22",
-        _ => return None,
-    })
-}
-
-/// The name that Earth Search gives a file that is no band.
-fn other_name(asset: &str) -> Option<&'static str> {
-    Some(match asset {
-        "SCL" => "scl",
-        "AOT" => "aot",
-        "WVP" => "wvp",
-        _ => return None,
-    })
-}
-
-/// Whether an asset asked for by this name holds reflectance, whose numbers may carry an offset.
-pub(crate) fn is_reflectance(wanted: &str) -> bool {
-    common_name(wanted).is_some() || wanted == "B10"
-}
-
 fn granule_of(properties: &Value, id: &str) -> Option<String> {
-    let said = ["s2:mgrs_tile", "grid:code"].iter().find_map(|key| text(properties, key));
-    let said = said.map(|granule| granule_key(&granule));
-    said.or_else(|| id.split('_').map(granule_key).find(|part| is_mgrs(part)))
+    let get = |key: &str| text(properties, key);
+    let in_name = |name: String| {
+        name.split(|c: char| !c.is_ascii_alphanumeric()).map(granule_key).find(|part| is_mgrs(part))
+    };
+    let said: Vec<String> =
+        ["s2:mgrs_tile", "grid:code", "MGRS_TILE"].iter().filter_map(|key| get(key)).collect();
+    let parts = |prefix: &str| {
+        let zone = properties.get(format!("{prefix}:utm_zone"))?;
+        let zone = zone.as_u64().map(|z| z.to_string()).or_else(|| zone.as_str().map(str::to_owned))?;
+        let letters = ["latitude_band", "grid_square"].map(|part| get(&format!("{prefix}:{part}")));
+        Some(format!("{zone}{}{}", letters[0].as_ref()?, letters[1].as_ref()?))
+    };
+    let parts = ["mgrs", "sentinel"].iter().filter_map(|prefix| parts(prefix));
+    let keys: Vec<_> = said.into_iter().chain(parts).map(|text| granule_key(&text)).collect();
+    let names =
+        ["s2:tile_id", "s2:granule_id", "s2:product_uri", "sentinel:product_id", "GRANULE_ID", "PRODUCT_ID"];
+    let named = || names.iter().filter_map(|key| get(key)).chain([id.to_owned()]).find_map(in_name);
+    keys.iter().find(|key| is_mgrs(key)).or(keys.first()).cloned().or_else(named)
+}
+
+/// The processing baseline that a property states, else the one in the product's name: `N0511`.
+fn baseline_of(properties: &Value, id: &str) -> Option<String> {
+    let stated = |key: &str| match properties.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(format!("{:05.2}", number.as_f64()?)),
+        _ => None,
+    };
+    // `processing:version` is of whatever software a provider means: only ESA's form of it is a baseline.
+    let version = || stated("processing:version").filter(|text| is_baseline(text));
+    let own = ["s2:processing_baseline", "sentinel:processing_baseline", "PROCESSING_BASELINE"]
+        .iter()
+        .find_map(|key| stated(key));
+    let names = ["s2:product_uri", "sentinel:product_id", "PRODUCT_ID"];
+    own.or_else(version).or_else(|| {
+        names
+            .iter()
+            .filter_map(|key| text(properties, key))
+            .chain([id.to_owned()])
+            .find_map(|name| baseline_in(&name))
+    })
+}
+
+/// Two digits, a point, two digits.
+fn is_baseline(text: &str) -> bool {
+    text.len() == 5
+        && text.bytes().enumerate().all(|(i, b)| if i == 2 { b == b'.' } else { b.is_ascii_digit() })
+}
+
+/// The baseline in a product's name: `S2B_MSIL2A_20230131T033959_N0511_R061_T48RVV_20230131T055344`.
+pub(crate) fn baseline_in(name: &str) -> Option<String> {
+    let number = |token: &str| {
+        let digits =
+            token.strip_prefix('N').filter(|d| d.len() == 4 && d.bytes().all(|b| b.is_ascii_digit()))?;
+        Some(format!("{}.{}", &digits[..2], &digits[2..]))
+    };
+    name.split(|c: char| !c.is_ascii_alphanumeric()).find_map(number)
+}
+
+/// What says that the provider took the offset off.
+fn offset_applied(properties: &Value, collection: Option<&str>, id: &str) -> Option<String> {
+    let yes = |key: &&str| match properties.get(key) {
+        Some(Value::Bool(yes)) => *yes,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    };
+    let stated =
+        ["earthsearch:boa_offset_applied", "sentinel:boa_offset_applied"].into_iter().find(|key| yes(key));
+    let harmonised = |text: &&str| text.to_ascii_uppercase().contains("_HARMONIZED");
+    let named = || {
+        [collection.unwrap_or_default(), id]
+            .into_iter()
+            .find(harmonised)
+            .map(|text| format!("collection {text}"))
+    };
+    stated.map(str::to_owned).or_else(named)
 }
 
 fn sensing_of(properties: &Value, sensed: Option<&str>) -> Option<String> {
-    if let Some(data_take) = text(properties, "s2:datatake_id") {
+    let keys = ["s2:datatake_id", "eopf:datatake_id", "DATATAKE_IDENTIFIER"];
+    if let Some(data_take) = keys.iter().find_map(|key| text(properties, key)) {
         // GS2A_20240422T173911_046141_N05.10: all but the baseline.
         let end = data_take.rfind("_N").unwrap_or(data_take.len());
         return Some(data_take[..end].to_owned());
@@ -197,13 +229,6 @@ fn sensing_of(properties: &Value, sensed: Option<&str>) -> Option<String> {
     let second = sensed?.get(..19)?;
     let platform = text(properties, "platform").unwrap_or_default().to_ascii_lowercase();
     Some(format!("{platform} {second}"))
-}
-
-/// A multihash is code (12 for SHA-256), length (20 for 32 bytes), hash. Other hashes are not checked.
-fn sha256_of_multihash(text: &str) -> Option<String> {
-    let hash = text.strip_prefix("1220")?;
-    let hexadecimal = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
-    hexadecimal.then(|| hash.to_ascii_lowercase())
 }
 
 fn share_of_percent(value: Option<&Value>) -> Option<f64> {
@@ -250,7 +275,7 @@ pub(crate) mod tests {
         assert_eq!(planetary.sensing, earth_search.sensing, "two processings of one sensing");
         assert_eq!((planetary.cloud_share, planetary.valid_share), (Some(0.25), Some(0.5)));
         assert_eq!((earth_search.cloud_share, earth_search.valid_share), (Some(0.25), Some(0.5)));
-        assert!(!planetary.offset_applied && earth_search.offset_applied);
+        assert!(planetary.offset_applied.is_none() && earth_search.offset_applied.is_some());
         assert_eq!(planetary.asset("B02").unwrap().0, "B02");
         assert_eq!(earth_search.asset("B02").unwrap().0, "blue");
         assert!(earth_search.asset("visual").is_some() && earth_search.asset("B04").is_none());

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use contract::SCL;
-use raster::{Dtype, Grid, Pixel, Source, Window};
+use raster::{Dtype, Grid, Pixel, Scaling, Source, Window};
 
-use crate::radiometry::{Darkness, Radiometry, radiometry, without_offset};
+use crate::asset::Asset;
+use crate::bands::{Content, are_plain};
+use crate::codes::Codes;
+use crate::radiometry::{Darkness, Radiometry, offset_of_baseline, radiometry, without_offset};
 use crate::scl;
-use crate::stac::{Asset, Item, is_reflectance};
+use crate::stac::Item;
 use crate::wire::Proven;
 
 /// A proven file of a scene.
@@ -80,18 +83,35 @@ pub(crate) struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
-    /// Puts files that lie on one grid together; `scl` is the scene's classification, where it is needed.
+    /// Puts files that lie on one grid together; `scl` is the scene's classification, where it is needed; `said` is the offset that a person
+    /// says, in reflectance.
     ///
     /// # Errors
     /// If they differ in place, resolution or pixel type (nothing resamples in silence), or the scene's radiometry is not known.
-    pub fn of(item: &'a Item, pieces: &[Piece<'_>], scl: Option<File>) -> anyhow::Result<Self> {
-        let named: Vec<_> = pieces.iter().map(|p| (p.wanted, p.asset)).collect();
-        let radiometry = radiometry(item, &named)?;
-        let shape = shape(pieces)?;
+    pub fn of(
+        item: &'a Item,
+        pieces: &[Piece<'_>],
+        scl: Option<File>,
+        said: Option<f64>,
+    ) -> anyhow::Result<Self> {
+        let assets: Vec<Asset> =
+            pieces.iter().map(|piece| with_own_words(item, piece, said)).collect::<anyhow::Result<_>>()?;
+        let named: Vec<_> = pieces.iter().zip(&assets).map(|(piece, asset)| (piece.wanted, asset)).collect();
+        let shape = shape(pieces, &assets)?;
+        if shape.dtype != Dtype::U8
+            && let Some((wanted, _)) = named.iter().find(|(_, asset)| is_unknown(asset))
+        {
+            bail!(
+                "item {}, asset {wanted}: want to know what its 16-bit numbers are (eo:bands or bands of the asset), found nothing that says it; \
+                 say --offset -0.1 for reflectance that carries 1000, or --offset 0, or ask for other assets",
+                item.id
+            );
+        }
+        let radiometry = radiometry(item, &named, said)?;
         let carries = radiometry.offset_dn > 0 && shape.bands.iter().any(|b| b.reflectance);
         ensure!(
             !carries || shape.dtype == Dtype::U16,
-            "item {}: want reflectance of 16 bits, found {}; ask for other assets",
+            "item {}: want reflectance of 16 bits, found {}; ask for other assets, or say --offset 0",
             item.id,
             shape.dtype
         );
@@ -108,9 +128,15 @@ impl<'a> Layer<'a> {
         let mut bands = Vec::new();
         let files: Vec<_> = self.files.iter().map(File::open).collect::<anyhow::Result<_>>()?;
         for (index, (source, _)) in files.iter().enumerate() {
-            bands.extend((1..=source.n_bands()).map(|band| (index, band)));
+            bands.extend(bands_of(source).into_iter().map(|band| (index, band)));
         }
-        let codes = self.scl.as_ref().map(|file| Codes::open(file, &self.shape.grid)).transpose()?;
+        let codes = self
+            .scl
+            .as_ref()
+            .map(|file| {
+                file.open().and_then(|(source, window)| Codes::open(source, window, &self.shape.grid))
+            })
+            .transpose()?;
         Ok(Open { layer: self, files, bands, codes })
     }
 
@@ -144,11 +170,30 @@ impl Open<'_> {
         let (row, col) = (window.row + tile.row, window.col + tile.col);
         let mut pixels: Vec<T> = source.read_window(band_in, row, col, tile.height, tile.width)?;
         let layer = self.layer;
+        let mut known = Vec::new();
+        let place = Window { row, col, ..tile };
+        if source.is_masked() && source.read_mask(&[band_in], place, &mut known)? {
+            pixels
+                .iter_mut()
+                .zip(&known)
+                .filter(|(_, known)| **known == 0)
+                .for_each(|(pixel, _)| *pixel = T::default());
+        }
         if layer.shape.bands[band].reflectance && layer.radiometry.offset_dn > 0 {
             layer.darkness.count(band, pixels.iter().map(|p| p.dn()));
             pixels.iter_mut().for_each(|p| *p = p.without_offset(layer.radiometry.offset_dn));
         }
         Ok(pixels)
+    }
+
+    /// A tile of a classification's codes: `[height, width]`.
+    ///
+    /// # Errors
+    /// If the file holds no codes, or cannot be read.
+    pub fn codes(&self, tile: Window) -> anyhow::Result<Vec<u8>> {
+        let (source, window) = &self.files[0];
+        scl::check(source)?;
+        scl::codes(source, Window { row: window.row + tile.row, col: window.col + tile.col, ..tile })
     }
 
     /// Which pixels of a tile show the ground: `[height, width]`.
@@ -157,7 +202,7 @@ impl Open<'_> {
     /// If there is no classification, or it cannot be read.
     pub fn clear(&self, tile: Window) -> anyhow::Result<Vec<bool>> {
         let wanted = || format!("item {}: want a scene classification (SCL), found none", self.layer.item.id);
-        self.codes.as_ref().with_context(wanted)?.clear(tile)
+        Ok(self.codes.as_ref().with_context(wanted)?.read(tile)?.into_iter().map(scl::is_clear).collect())
     }
 }
 
@@ -190,73 +235,56 @@ impl Number for u8 {
     }
 }
 
-/// An open classification, as the scene's own, finer grid sees it.
-#[derive(Debug)]
-struct Codes {
-    source: Source,
-    window: Window,
-    /// Pixels of the scene along a side of a pixel of the classification.
-    ratio: usize,
-    /// Row and column of the scene's corner in the classification, counted in pixels of the scene.
-    corner: (usize, usize),
-}
-
-impl Codes {
-    fn open(file: &File, grid: &Grid) -> anyhow::Result<Self> {
-        let (source, window) = file.open()?;
-        scl::check(&source)?;
-        let own = window.grid(source.grid());
-        let ratio = (own.transform.pixel_width / grid.transform.pixel_width).round().max(1.0) as usize;
-        let mut fine = own.clone();
-        fine.transform.pixel_width /= ratio as f64;
-        fine.transform.pixel_height /= ratio as f64;
-        (fine.height, fine.width) = (own.height * ratio, own.width * ratio);
-        let inside =
-            |(row, col): &(usize, usize)| row + grid.height <= fine.height && col + grid.width <= fine.width;
-        let corner =
-            fine.offset_of(grid).and_then(|(row, col)| Some((row.try_into().ok()?, col.try_into().ok()?)));
-        let Some(corner) = corner.filter(inside) else {
-            bail!(
-                "{}: want a scene classification that covers the scene's pixels whole, found {} x {} pixels of {} m elsewhere; \
-                 check the catalogue's SCL asset",
-                source.path().display(),
-                own.height,
-                own.width,
-                own.transform.pixel_width
-            );
+impl Band {
+    fn of(name: String, content: Option<Content>, asset: &Asset) -> Self {
+        let (unit, reflectance) = match content {
+            Some(Content::Band(_)) => (REFLECTANCE, true),
+            Some(Content::Classes) => (SCL.bands[0].unit, false),
+            None | Some(Content::Picture) if asset.numbers => (REFLECTANCE, true),
+            _ => ("dn", false),
         };
-        Ok(Self { source, window, ratio, corner })
-    }
-
-    fn clear(&self, tile: Window) -> anyhow::Result<Vec<bool>> {
-        let ratio = self.ratio;
-        let (row, col) = (self.corner.0 + tile.row, self.corner.1 + tile.col);
-        let (first_row, first_col) = (row / ratio, col / ratio);
-        let height = (row + tile.height).div_ceil(ratio) - first_row;
-        let width = (col + tile.width).div_ceil(ratio) - first_col;
-        let (top, left) = (self.window.row + first_row, self.window.col + first_col);
-        let codes = self.source.read_window::<u8>(1, top, left, height, width)?;
-        let mut clear = Vec::with_capacity(tile.len());
-        for row in row..row + tile.height {
-            let line = &codes[(row / ratio - first_row) * width..][..width];
-            clear.extend((col..col + tile.width).map(|col| scl::is_clear(line[col / ratio - first_col])));
-        }
-        Ok(clear)
+        Self { name, unit, reflectance }
     }
 }
 
-fn shape(pieces: &[Piece<'_>]) -> anyhow::Result<Shape> {
+/// The unit of reflectance bands.
+pub(crate) const REFLECTANCE: &str = "1e-4 reflectance";
+
+/// Whether nothing says what a file of 16 bits holds: no name, or one of a picture.
+fn is_unknown(asset: &Asset) -> bool {
+    !asset.numbers && (asset.holds.is_empty() || asset.holds == [Content::Picture])
+}
+
+/// What the catalogue says of a file, with what the file itself says of its numbers where the catalogue does not.
+fn with_own_words(item: &Item, piece: &Piece<'_>, said: Option<f64>) -> anyhow::Result<Asset> {
+    let mut asset = piece.asset.clone();
+    let (source, _) = piece.file.open()?;
+    let own: Vec<Scaling> = bands_of(&source).into_iter().map(|band| source.scaling(band)).collect();
+    // A file of Sentinel-2's scale alone does not deny an offset that the baseline says.
+    let denies = own.iter().all(|own| own.offset == 0.0)
+        && item.baseline.as_deref().and_then(offset_of_baseline).is_some();
+    if asset.stated.is_empty() && own.iter().all(|own| *own != Scaling::NONE) && !denies {
+        asset.stated = own.iter().map(|own| (own.scale, own.offset)).collect();
+        asset.stated_by = "the file's";
+    }
+    asset.numbers =
+        source.dtype() != Dtype::U8 && is_unknown(&asset) && (said.is_some() || !asset.stated.is_empty());
+    Ok(asset)
+}
+
+fn shape(pieces: &[Piece<'_>], assets: &[Asset]) -> anyhow::Result<Shape> {
     let mut first: Option<(&str, Shape)> = None;
-    for piece in pieces {
+    let bands = pieces.iter().filter(|piece| matches!(piece.asset.holds[..], [Content::Band(_)]));
+    // Names that later stages know are kept as they were asked for.
+    let plain = are_plain(bands.map(|piece| piece.wanted));
+    for (piece, asset) in pieces.iter().zip(assets) {
         let (source, window) = piece.file.open()?;
         let (grid, dtype) = (window.grid(source.grid()), source.dtype());
-        let reflectance = is_reflectance(piece.wanted);
-        let unit = match piece.wanted {
-            _ if reflectance => "1e-4 reflectance",
-            wanted if wanted.eq_ignore_ascii_case(SCL.name) => "code",
-            _ => "dn",
-        };
-        let bands = names(piece, source.n_bands()).into_iter().map(|name| Band { name, unit, reflectance });
+        let own = source.band_names();
+        let own: Vec<_> = bands_of(&source).into_iter().map(|band| own[band - 1].clone()).collect();
+        let contents = contents(piece, own.len());
+        let names = names(piece, &contents, own, plain);
+        let bands = names.into_iter().zip(contents).map(|(name, content)| Band::of(name, content, asset));
         let Some((other, shape)) = &mut first else {
             ensure!(
                 matches!(dtype, Dtype::U8 | Dtype::U16),
@@ -278,7 +306,14 @@ fn shape(pieces: &[Piece<'_>]) -> anyhow::Result<Shape> {
         );
         shape.bands.extend(bands);
     }
-    Ok(first.context("no assets were asked for")?.1)
+    let shape = first.context("no assets were asked for")?.1;
+    let names: std::collections::BTreeSet<_> = shape.bands.iter().map(|band| &band.name).collect();
+    ensure!(
+        names.len() == shape.bands.len(),
+        "want each band once, found {}; ask for each by one name",
+        shape.bands.iter().map(|band| band.name.as_str()).collect::<Vec<_>>().join(",")
+    );
+    Ok(shape)
 }
 
 /// Whether two grids are the same pixels.
@@ -286,12 +321,34 @@ pub(crate) fn same_pixels(a: &Grid, b: &Grid) -> bool {
     a.offset_of(b) == Some((0, 0)) && (a.height, a.width) == (b.height, b.width)
 }
 
-/// The names of a file's bands: of a single band what it was asked for by, of a picture its colours.
-fn names(piece: &Piece<'_>, n: usize) -> Vec<String> {
-    match n {
-        1 => vec![piece.wanted.to_owned()],
-        3 if piece.wanted == "visual" => ["red", "green", "blue"].map(str::to_owned).to_vec(),
+/// The bands of a file without its opacity, which is a mask.
+fn bands_of(source: &Source) -> Vec<usize> {
+    (1..=source.n_bands()).filter(|band| source.alpha() != Some(*band)).collect()
+}
+
+/// What each band of a file holds.
+fn contents(piece: &Piece<'_>, n: usize) -> Vec<Option<Content>> {
+    match piece.asset.holds[..] {
+        [one] if n == 1 => vec![Some(one)],
+        ref all if all.len() == n => all.iter().copied().map(Some).collect(),
+        _ => vec![None; n],
+    }
+}
+
+/// The names of a file's bands: of a single band what it was asked for by, or ESA's name where that is no plain one; of a picture its
+/// colours; else those that the catalogue or the file gives.
+fn names(piece: &Piece<'_>, contents: &[Option<Content>], own: Vec<String>, plain: bool) -> Vec<String> {
+    let n = contents.len();
+    let distinct = |names: &[String]| names.iter().collect::<std::collections::BTreeSet<_>>().len() == n;
+    match contents {
+        [Some(Content::Band(esa))] if !plain => vec![(*esa).to_owned()],
+        [Some(Content::Colour(colour))] => vec![(*colour).to_owned()],
+        [_] => vec![piece.wanted.to_owned()],
+        [_, _, _] if piece.asset.holds == [Content::Picture] => {
+            ["red", "green", "blue"].map(str::to_owned).to_vec()
+        }
         _ if piece.asset.bands.len() == n => piece.asset.bands.clone(),
+        _ if own.iter().all(|name| !name.is_empty()) && distinct(&own) => own,
         _ => (1..=n).map(|band| format!("{}_{band}", piece.wanted)).collect(),
     }
 }
