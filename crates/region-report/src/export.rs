@@ -4,7 +4,8 @@ use contract::{Record, Region, RingDeg, Values};
 use raster::Ring;
 use serde_json::{Map, Value, json};
 
-use crate::zones::{Zone, signed_area};
+use crate::ground::signed_area;
+use crate::zones::Zone;
 
 /// A record of CSV; fields that need it are quoted (RFC 4180).
 pub fn csv_line(fields: impl IntoIterator<Item = String>) -> String {
