@@ -108,6 +108,43 @@ fn transform(from: &Crs, to: &Crs) -> Result<CoordTransform> {
     })
 }
 
+/// A way from one system to another, for many sets of points: finding it takes longer than going it. One thread's.
+pub struct Way {
+    transform: CoordTransform,
+    wanted: String,
+}
+
+impl Way {
+    /// The way between two systems.
+    ///
+    /// # Errors
+    /// [`Error::Crs`] where there is none.
+    pub fn new(from: &Crs, to: &Crs) -> Result<Self> {
+        let wanted = format!("points of {} that {} can show", from.to_text(), to.to_text());
+        Ok(Self { transform: transform(from, to)?, wanted })
+    }
+
+    /// Moves points, in place; `x` is east or longitude, `y` is north or latitude.
+    ///
+    /// # Errors
+    /// [`Error::Crs`] where a point has no image; the slices are then to be thrown away.
+    ///
+    /// # Panics
+    /// If the slices differ in length.
+    pub fn points(&self, x: &mut [f64], y: &mut [f64]) -> Result<()> {
+        assert_eq!(x.len(), y.len(), "one x a y");
+        if x.is_empty() {
+            return Ok(());
+        }
+        let none = |found: String| Error::Crs { wanted: self.wanted.clone(), found };
+        self.transform.transform_coords(x, y, &mut []).map_err(|e| none(said(e)))?;
+        if x.iter().chain(y.iter()).all(|v| v.is_finite()) {
+            return Ok(());
+        }
+        Err(none("a point with no image".to_owned()))
+    }
+}
+
 /// Moves points from one system to another, in place; `x` is east or longitude, `y` is north or latitude.
 ///
 /// # Errors
@@ -116,21 +153,7 @@ fn transform(from: &Crs, to: &Crs) -> Result<CoordTransform> {
 /// # Panics
 /// If the slices differ in length.
 pub fn transform_points(from: &Crs, to: &Crs, x: &mut [f64], y: &mut [f64]) -> Result<()> {
-    assert_eq!(x.len(), y.len(), "one x a y");
-    if x.is_empty() {
-        return Ok(());
-    }
-    transform(from, to)?.transform_coords(x, y, &mut []).map_err(|e| Error::Crs {
-        wanted: format!("points of {} that {} can show", from.to_text(), to.to_text()),
-        found: said(e),
-    })?;
-    if x.iter().chain(y.iter()).all(|v| v.is_finite()) {
-        return Ok(());
-    }
-    Err(Error::Crs {
-        wanted: format!("points of {} that {} can show", from.to_text(), to.to_text()),
-        found: "a point with no image".to_owned(),
-    })
+    Way::new(from, to)?.points(x, y)
 }
 
 /// The smallest rectangle in degrees (WGS 84) that holds a grid, its curved edges included.

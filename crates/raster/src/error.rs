@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// A file of polygons is absent, of another kind, or holds none.
     #[error(
-        "{}: want polygons in a GeoJSON file, GeoPackage or FlatGeobuf, found {found}; convert it with ogr2ogr",
+        "{}: want polygons in a GeoJSON file, GeoPackage, FlatGeobuf or shapefile, found {found}; {cure}",
         path.display()
     )]
     Shapes {
@@ -56,6 +56,8 @@ pub enum Error {
         path: PathBuf,
         /// What the operating system or GDAL said.
         found: String,
+        /// What to do.
+        cure: String,
     },
     /// A window or band that lies outside the raster was asked for.
     #[error("{}: want {wanted}, found {found}; check the grid that the window comes from", path.display())]
@@ -129,6 +131,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub(crate) fn said(error: GdalError) -> String {
     let text = match error {
         GdalError::CplError { msg, .. } | GdalError::NullPointer { msg, .. } => msg,
+        // Its own text shows how Rust holds the message.
+        GdalError::InvalidCoordinateRange { msg, .. } => msg.unwrap_or_default(),
         other => other.to_string(),
     };
     let text = text.trim();

@@ -6,7 +6,7 @@
 //! [`write_cog_painted`] writes one whose blocks a function paints, and holds none.
 //!
 //! Height comes before width, row before column, `x` is east or longitude and `y` is north or latitude, whatever the authority's axis order.
-//! [`read_shapes`] reads polygons of GeoJSON, GeoPackage and FlatGeobuf.
+//! [`read_layer`] reads polygons of GeoJSON, GeoPackage, FlatGeobuf and shapefiles.
 //! Nothing here resamples: two grids combine only where they agree to a whole pixel.
 //!
 //! [`Source::read_values`] is how a quantity is read: scaled as the file says, and not a number where a mask, a band of opacity or the no-data value
@@ -44,7 +44,7 @@ mod tiff;
 mod window;
 
 pub use cog::{BandOut, Canvas, CogOptions, Overviews, write_cog};
-pub use crs::{Crs, bounds_deg, transform_points};
+pub use crs::{Crs, Way, bounds_deg, transform_points};
 pub use declared::{Declared, Nodata};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
@@ -53,7 +53,7 @@ pub use painted::{Paint, write_cog_painted};
 pub use pixel::{Pixel, Real};
 pub use quantity::{OTHER, PEOPLE, Quantity, RADIANCE, Sieve};
 pub use scaling::Scaling;
-pub use shapes::{Ring, Shape, read_shapes};
+pub use shapes::{Ring, Shape, Shapes, go_the_short_way, read_layer, read_shapes};
 pub use source::{MAX_WINDOW_BYTES, Source};
 pub use window::Window;
 

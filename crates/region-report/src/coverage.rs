@@ -5,7 +5,8 @@
 //! This is the accumulation of font rasterisers (FreeType's "smooth" one), here in 64-bit floats: exact but for rounding, in time that
 //! grows with the outline and the rows, not with the area. Outer rings and holes add up by the way they turn.
 //!
-//! Left out: rings that cross themselves. Where they do, ground inside twice counts once, and ground inside and outside not at all.
+//! Left out: rings that cross themselves; [`raster::read_layer`] hands none on. Where one does, ground inside twice counts once, and ground inside and
+//! outside not at all.
 
 /// A run of pixels of one row of which a zone covers the same share.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +32,11 @@ struct Cell {
     area: f64,
 }
 
+/// Corners from here on, and those that are no numbers, have no place: a pixel is less than the last digit.
+const FARTHEST_PX: f64 = 1e15;
+/// Cells that are held before those of one pixel are added up.
+const MANY_CELLS: usize = 1 << 20;
+
 /// Coverage below this, or within it of 1, is rounding.
 const ROUNDING_SHARE: f64 = 1e-12;
 
@@ -38,9 +44,14 @@ const ROUNDING_SHARE: f64 = 1e-12;
 /// holes turn opposite ways. What lies outside of the raster is left out.
 pub fn spans(rings: &[Vec<(f64, f64)>], height: usize, width: usize) -> Vec<Span> {
     let mut cells = Vec::new();
+    let mut many = MANY_CELLS;
     for ring in rings {
         for (from, to) in ring.iter().zip(ring.iter().cycle().skip(1)) {
             push_edge(&mut cells, *from, *to, (height, width));
+            if cells.len() > many {
+                add_up(&mut cells);
+                many = MANY_CELLS.max(2 * cells.len());
+            }
         }
     }
     cells.sort_by_key(|cell| (cell.row, cell.col));
@@ -51,9 +62,23 @@ pub fn spans(rings: &[Vec<(f64, f64)>], height: usize, width: usize) -> Vec<Span
     spans
 }
 
+/// One cell a pixel, in order: outlines that cross a pixel often take no more memory than others. Sums are those of the cells one after the other.
+fn add_up(cells: &mut Vec<Cell>) {
+    cells.sort_by_key(|cell| (cell.row, cell.col));
+    cells.dedup_by(|next, kept| {
+        let same = (next.row, next.col) == (kept.row, kept.col);
+        if same {
+            kept.height += next.height;
+            kept.area += next.area;
+        }
+        same
+    });
+}
+
 /// Cuts an edge at rows.
 fn push_edge(cells: &mut Vec<Cell>, from: (f64, f64), to: (f64, f64), (height, width): (usize, usize)) {
-    if from.1 == to.1 {
+    let sound = [from.0, from.1, to.0, to.1].iter().all(|v| v.abs() < FARTHEST_PX);
+    if from.1 == to.1 || !sound {
         return;
     }
     let (top, bottom, sign) = if from.1 < to.1 { (from, to, 1.0) } else { (to, from, -1.0) };

@@ -5,7 +5,8 @@ use contract::{Record, Region, RingDeg, Values};
 use raster::Ring;
 use serde_json::{Map, Value, json};
 
-use crate::zones::{Zone, signed_area};
+use crate::ground::signed_area;
+use crate::zones::Zone;
 
 /// A record of CSV of cells that are quoted already.
 pub fn csv_line(cells: impl IntoIterator<Item = String>) -> String {

@@ -15,6 +15,8 @@ use rayon::prelude::*;
 
 /// Longest side of a picture.
 const MAX_SIDE_PX: f64 = 1600.0;
+/// Pixels of a raster that are read at a time.
+const PART_PX: usize = 1 << 24;
 /// Rows that are transformed at a time.
 const ROWS: usize = 32;
 /// Share of the pixels that the brightest colours leave out at either end of an image or a light.
@@ -189,12 +191,35 @@ fn painted_from(
     plane.paletted(id, &values.iter().map(colour).collect::<Vec<_>>(), scale, range)
 }
 
-/// Values of a band under the plane's pixels, not a number where there is none.
+/// Values of a band under the plane's pixels, not a number where there is none. The band is read in parts, those with such a pixel.
 fn warped(source: &Source, band: usize, plane: &Plane) -> anyhow::Result<Vec<f32>> {
+    let grid = source.grid();
+    let places = plane.places(grid)?;
+    let mut values = vec![f32::NAN; places.len()];
+    let (mut rows, mut cols) = source.block_shape()?;
+    (rows, cols) = (rows.max(1), cols.max(1));
+    // As many whole blocks as fit; of a large block only some rows.
+    cols = (PART_PX / rows / cols).max(1).saturating_mul(cols).min(grid.width);
+    rows = (PART_PX / cols / rows).max(1).saturating_mul(rows).min((PART_PX / cols).max(1)).min(grid.height);
+    let n_across = grid.width.div_ceil(cols);
+    let part_of = |place: usize| place / grid.width / rows * n_across + place % grid.width / cols;
+    let mut asked: Vec<(usize, usize, usize)> = places
+        .iter()
+        .enumerate()
+        .filter_map(|(pixel, place)| place.map(|place| (part_of(place), place, pixel)))
+        .collect();
+    drop(places);
+    asked.sort_unstable();
     let mut pixels = Vec::<f32>::new();
-    source.read_values(band, Window::of(source.grid()), &mut pixels)?;
-    let value = |place: Option<usize>| place.map_or(f32::NAN, |place| pixels[place]);
-    Ok(plane.places(source.grid())?.into_iter().map(value).collect())
+    for asked in asked.chunk_by(|a, b| a.0 == b.0) {
+        let (row, col) = (asked[0].0 / n_across * rows, asked[0].0 % n_across * cols);
+        let (height, width) = (rows.min(grid.height - row), cols.min(grid.width - col));
+        source.read_values(band, Window { row, col, height, width }, &mut pixels)?;
+        for &(_, place, pixel) in asked {
+            values[pixel] = pixels[(place / grid.width - row) * width + place % grid.width - col];
+        }
+    }
+    Ok(values)
 }
 
 /// The values between which nearly all others lie.
@@ -317,6 +342,31 @@ mod tests {
             [f64::from(-0.1_f32), f64::from(0.1_f32)]
         );
         assert_eq!(Range::FromZero.of(&[f32::NAN]), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_raster_read_in_parts_shows_what_it_shows_in_one_piece() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.tif");
+        let transform = Affine { west: 100.0, north: 31.0, pixel_width: 0.001, pixel_height: 0.001 };
+        // More pixels than are read at a time, in both directions.
+        let grid = Grid { height: 4500, width: 5000, transform, crs: Crs::wgs84().unwrap() };
+        let pixels: Vec<f32> = (0..grid.len()).map(|i| (i % 9973) as f32).collect();
+        let bands = [raster::BandOut { name: "v", unit: "1", pixels: &pixels }];
+        let options = raster::CogOptions { nodata: Some(7.0), ..raster::CogOptions::default() };
+        raster::write_cog(&path, &grid, &bands, &options).unwrap();
+        assert!(grid.len() > PART_PX);
+        let bounds = Bounds { west: 99.5, south: 26.0, east: 105.5, north: 31.2 };
+        let plane = Plane { bounds, height: 300, width: 350 };
+        let found = warped(&Source::open(&path).unwrap(), 1, &plane).unwrap();
+        let wanted = plane.places(&grid).unwrap();
+        for (found, place) in found.iter().zip(&wanted) {
+            match place.map(|place| pixels[place]).filter(|value| *value != 7.0) {
+                Some(value) => assert_eq!(*found, value),
+                None => assert!(found.is_nan()),
+            }
+        }
+        assert!(wanted.iter().filter(|place| place.is_some()).count() > 50_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The map by county: tables, ranks, inequality, a web page.
 //!
-//! `report` takes zones (GeoJSON, GeoPackage, FlatGeobuf; GCJ-02 on request) and a heat map, and says for each zone what its mean score
+//! `report` takes zones (GeoJSON, GeoPackage, FlatGeobuf, shapefile; GCJ-02 on request) and a heat map, and says for each zone what its mean score
 //! is, how much of it the map covers, how sure that is, and how sure its place among the others is; for all zones how unequal they are,
 //! how a budget that serves the lowest first would err, how the scores agree with night light and official statistics, and which zones changed
 //! between two dates by more than chance.
@@ -17,6 +17,8 @@ mod change;
 pub mod codes;
 pub mod coverage;
 mod export;
+mod gcj02;
+mod ground;
 pub mod inequality;
 mod layers;
 mod means;

@@ -14,7 +14,7 @@ use crate::page::{Contents, PageArgs, write_page};
 use crate::population::people;
 use crate::table::{Budget, Known, Tables, Wanted, map_sums, means, tables};
 use crate::zonal::Input;
-use crate::zones::{Naming, Zones, ZonesCrs, read_zones};
+use crate::zones::{Naming, Zones, ZonesArgs, read_zones};
 
 /// Flags of `region-report report`.
 #[derive(clap::Args, Debug)]
@@ -22,15 +22,8 @@ pub struct ReportArgs {
     /// The map, as heatmap-stitch writes it
     #[arg(long, value_name = "TIF")]
     pub(crate) heatmap: PathBuf,
-    /// Zones: GeoJSON (also .gz), GeoPackage or FlatGeobuf
-    #[arg(long, value_name = "FILE")]
-    zones: PathBuf,
-    /// Coordinates of the zones
-    #[arg(long, value_name = "CRS", value_enum, default_value = "file")]
-    zones_crs: ZonesCrs,
-    /// Attribute that identifies a zone; without it zones are counted
-    #[arg(long, value_name = "ATTRIBUTE")]
-    zone_id: Option<String>,
+    #[command(flatten)]
+    zones: ZonesArgs,
     /// Attribute with a zone's name
     #[arg(long, value_name = "ATTRIBUTE")]
     zone_name: Option<String>,
@@ -115,11 +108,11 @@ pub struct ReportArgs {
 /// For input that cannot be read or does not fit together, and output that cannot be written.
 pub fn run(args: &ReportArgs) -> anyhow::Result<stage::Ledger> {
     let bands = bands_of(&args.heatmap)?;
-    let zones = read_zones(&args.zones, args.zones_crs, &args.naming())?;
+    let zones = read_zones(&args.zones, &args.naming())?;
     let (wanted, known) = (args.wanted(), args.known(&zones)?);
     let map = map_sums(&args.heatmap, bands, &zones, &wanted)?;
     let tables = tables(&zones, &map, &known, &wanted);
-    let mut ledger = stage::Ledger::of("zones", tables.regions.len());
+    let mut ledger = zones.ledger();
     for row in &tables.regions {
         match &row.skipped {
             Some(reason) => ledger.skip(reason),
@@ -130,7 +123,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<stage::Ledger> {
     ensure!(
         n_on_the_map > 0,
         "{}: want zones on the map {}, found none of {} there; check --zones-crs and the region",
-        args.zones.display(),
+        args.zones.path.display(),
         args.heatmap.display(),
         tables.regions.len()
     );
@@ -175,7 +168,6 @@ fn bands_of(path: &Path) -> anyhow::Result<Bands> {
 impl ReportArgs {
     fn naming(&self) -> Naming<'_> {
         Naming {
-            id: self.zone_id.as_deref(),
             name: self.zone_name.as_deref(),
             name_en: self.zone_name_en.as_deref(),
             part_of: self.zone_part_of.as_deref(),
@@ -288,7 +280,7 @@ impl ReportArgs {
     fn made(&self) -> anyhow::Result<Made> {
         let mut made = Made::by(env!("CARGO_PKG_NAME"))
             .seed(self.seed)
-            .flag("zones_crs", format!("{:?}", self.zones_crs).to_lowercase())
+            .flag("zones_crs", self.zones.crs.to_string())
             .flag("block_m", self.block_m)
             .flag("min_coverage_share", self.min_coverage_share)
             .flag("lower_cut_share", self.lower_cut_share)
@@ -298,7 +290,7 @@ impl ReportArgs {
             .flag("budget_people", self.budget_people)
             .flag("official_value", &self.official.official_value)
             .input(&self.heatmap)?
-            .input(&self.zones)?;
+            .input(&self.zones.path)?;
         if let Some(year) = &self.official.official_year {
             made = made.flag("official_year", year.to_string());
         }

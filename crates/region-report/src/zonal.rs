@@ -1,7 +1,7 @@
 //! Sums of a raster over zones, each pixel weighted by the share of it that a zone covers.
 //!
-//! The raster is read once, in strips of whole blocks that threads share; sums of a strip are added in the order of strips, so that the
-//! result is the same for any number of threads. Zones may overlap. In a raster in degrees a row's weight is the cosine of its latitude,
+//! The raster is read once, in strips of whole blocks that threads share, wide ones in parts; sums of a strip are added in the order of strips, so
+//! that the result is the same for any number of threads, and memory does not grow with the raster. Zones may overlap. In a raster in degrees a row's weight is the cosine of its latitude,
 //! so that a mean is one over the ground, unless the caller wants all pixels to count alike.
 //!
 //! Left out: resampling; a zone smaller than a pixel takes the value of the pixels it touches.
@@ -16,6 +16,8 @@ use crate::coverage::Span;
 
 /// Rows that one thread reads at a time, in blocks: at least one, as many as hold this many pixels.
 const STRIP_PX: usize = 1 << 22;
+/// Pixels that one thread holds at most: a strip of more is read in parts.
+const MAX_PART_PX: usize = 1 << 24;
 /// Independent sums that a processor keeps at a time.
 const LANES: usize = 8;
 
@@ -166,7 +168,7 @@ fn typed<T: Real + Into<f64>>(
 ) -> anyhow::Result<Vec<ByBlock>> {
     let grid = source.grid();
     let weights = row_weights(grid, kinds.by_area);
-    let strips = strips(zones, grid, source.block_shape()?.0);
+    let strips = strips(zones, grid, source.block_shape()?);
     let trusted = input.declared.nodata.is_some();
     let new_sieve = input.quantity.map(|quantity| Sieve::new(quantity, source, band, trusted));
     let parts = strips
@@ -207,8 +209,8 @@ struct Strip {
     end: u32,
 }
 
-/// Strips of whole blocks that cover all zones.
-fn strips(zones: &[Vec<Span>], grid: &Grid, block_rows: usize) -> Vec<Strip> {
+/// Strips of whole blocks that cover all zones, from the north; parts of one from the west.
+fn strips(zones: &[Vec<Span>], grid: &Grid, (block_rows, block_cols): (usize, usize)) -> Vec<Strip> {
     let block_rows = block_rows.max(1);
     let rows = (STRIP_PX / grid.width.max(1) / block_rows).max(1) * block_rows;
     let mut strips: Vec<Strip> = (0..grid.height)
@@ -221,7 +223,27 @@ fn strips(zones: &[Vec<Span>], grid: &Grid, block_rows: usize) -> Vec<Strip> {
         strip.end = strip.end.max(span.end);
     }
     strips.retain(|strip| strip.col < strip.end);
-    strips
+    strips.into_iter().flat_map(|strip| parts(strip, block_cols.max(1) as u32)).collect()
+}
+
+/// A strip cut between columns of blocks, and a column of blocks between rows, so that each part is small enough.
+fn parts(strip: Strip, block_cols: u32) -> Vec<Strip> {
+    if strip.height * (strip.end - strip.col) as usize <= MAX_PART_PX {
+        return vec![strip];
+    }
+    let cols = (MAX_PART_PX / strip.height) as u32 / block_cols * block_cols;
+    let cols = if cols > 0 { cols } else { block_cols };
+    let first = strip.col / cols * cols;
+    let mut found = Vec::new();
+    for start in (first..strip.end).step_by(cols as usize) {
+        let (col, end) = (start.max(strip.col), strip.end.min(start.saturating_add(cols)));
+        let rows = (MAX_PART_PX / (end - col) as usize).clamp(1, strip.height);
+        for row in (strip.row..strip.row + strip.height).step_by(rows) {
+            let height = rows.min(strip.row + strip.height - row);
+            found.push(Strip { row, height, col, end });
+        }
+    }
+    found
 }
 
 #[derive(Clone, Copy)]
@@ -247,10 +269,10 @@ fn strip_sums<T: Real + Into<f64>>(
         for span in spans[first..].iter().take_while(|span| span.row < rows.end) {
             let line = &pixels[(span.row - rows.start) as usize * width..][..width];
             let weight = weights[span.row as usize] * span.share;
-            let mut col = span.col;
-            while col < span.end {
+            let (mut col, last) = (span.col.max(strip.col), span.end.min(strip.end));
+            while col < last {
                 let block = (span.row / kinds.blocks.height, col / kinds.blocks.width);
-                let end = span.end.min((block.1 + 1).saturating_mul(kinds.blocks.width));
+                let end = last.min((block.1 + 1).saturating_mul(kinds.blocks.width));
                 let run = &line[(col - strip.col) as usize..(end - strip.col) as usize];
                 by_block.entry(block).or_default().add(&run_sums(run, weight, kinds));
                 col = end;
@@ -322,6 +344,26 @@ mod tests {
         assert_eq!((sums.all, sums.weight, sums.sum), (5.0, 4.0, 2.0));
         assert_eq!((sums.above, sums.below), (0.5, 0.5));
         assert_eq!((sums.mean(), sums.sd()), (Some(0.5), Some(0.25)));
+    }
+
+    #[test]
+    fn parts_of_a_wide_strip_hold_every_pixel_once_and_few_at_a_time() {
+        for (height, col, end, block_cols) in [
+            (512, 0, 40_000, 512),
+            (8192, 3, 37_000, 8192),
+            (1, 5, 9, 1),
+            (512, 700, 33_500, 37_000),
+            (100_000, 0, 300, 300),
+        ] {
+            let all = parts(Strip { row: 7, height, col, end }, block_cols);
+            let px: usize = all.iter().map(|part| part.height * (part.end - part.col) as usize).sum();
+            assert_eq!(px, height * (end - col) as usize);
+            assert!(all.iter().all(|part| part.height * (part.end - part.col) as usize <= MAX_PART_PX));
+            assert!(
+                all.iter()
+                    .all(|p| p.row >= 7 && p.row + p.height <= 7 + height && p.col >= col && p.end <= end)
+            );
+        }
     }
 
     #[test]
