@@ -7,10 +7,11 @@ use std::process::Command;
 use crate::house::{STAGES, root};
 
 /// Shared crates, and what of ours each may use.
-const SHARED: [(&str, &[&str]); 6] = [
+const SHARED: [(&str, &[&str]); 7] = [
     ("contract", &[]),
     ("figure", &[]),
     ("ranks", &[]),
+    ("retry", &[]),
     ("raster", &["contract"]),
     ("nn", &["contract"]),
     ("stage", &["contract"]),

@@ -1,5 +1,6 @@
 //! What a judge says, read: an accepted answer is in range, adds up, reads back as itself when printed, and is
-//! accepted no more with prose around it. The first byte chooses the form.
+//! accepted no more with prose around it, but for prose in front of the end of a thought, which is thought. The first byte
+//! chooses the form.
 #![no_main]
 
 #[path = "../../crates/vlm-label/src/answer.rs"]
@@ -8,6 +9,9 @@ mod answer;
 #[path = "../../crates/vlm-label/src/form.rs"]
 #[allow(dead_code)]
 mod form;
+#[path = "../../crates/vlm-label/src/missing.rs"]
+#[allow(dead_code)]
+mod missing;
 
 use form::{CHOICES, Form};
 use libfuzzer_sys::fuzz_target;
@@ -33,7 +37,16 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let again = answer::parse(&printed(&values, &form), &form).expect("what was accepted is accepted when printed");
     assert!(values.iter().zip(&again).all(|(a, b)| (a - b).abs() < ROUNDING) && values.len() == again.len());
-    for around in [format!("Sure! {text}"), format!("{text} Hope this helps."), format!("{text}{text}")] {
+    if form == Form::Score {
+        assert!(values[0] == 0.0 || values[0] >= 1.0, "a fraction of one is no score");
+    }
+    assert!(answer::parse(&format!("{text} Hope this helps."), &form).is_err());
+    let thinks = ["</think", "</thought>", "</reasoning>", "[/THINK]", "◁/think▷"].iter().any(|end| text.contains(end));
+    if thinks {
+        assert_eq!(answer::parse(&format!("Sure! {text}"), &form), Ok(values));
+        return;
+    }
+    for around in [format!("Sure! {text}"), format!("{text}{text}")] {
         assert!(answer::parse(&around, &form).is_err());
     }
 });

@@ -173,7 +173,9 @@ fn stages(findings: &Findings) -> Vec<String> {
         let head = format!("{:<22} {:>9.1} {runs:>5}  ", sum.stage, sum.seconds);
         let mut counts =
             format!("{} of {} {} ok", count(ledger.n_ok as usize), count(ledger.n_in as usize), ledger.unit);
-        for (word, reasons) in [("skipped", &ledger.skipped), ("failed", &ledger.failed)] {
+        for (word, reasons) in
+            [("skipped", &ledger.skipped), ("failed", &ledger.failed), ("noted", &ledger.noted)]
+        {
             for (reason, &n) in reasons {
                 counts += &format!(", {} {word} ({reason})", count(n as usize));
             }
@@ -193,9 +195,11 @@ fn add(sum: &mut stage::Report, report: &stage::Report) {
     sum.seconds += report.seconds;
     sum.ledger.n_in += report.ledger.n_in;
     sum.ledger.n_ok += report.ledger.n_ok;
-    for (all, more) in
-        [(&mut sum.ledger.skipped, &report.ledger.skipped), (&mut sum.ledger.failed, &report.ledger.failed)]
-    {
+    for (all, more) in [
+        (&mut sum.ledger.skipped, &report.ledger.skipped),
+        (&mut sum.ledger.failed, &report.ledger.failed),
+        (&mut sum.ledger.noted, &report.ledger.noted),
+    ] {
         for (reason, n) in more {
             *all.entry(reason.clone()).or_default() += n;
         }

@@ -11,13 +11,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use reqwest::header::HeaderMap;
+use retry::server_now;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::clock::now;
 use crate::fault::Fault;
-use crate::wire::server_now;
 
 const PLANETARY_HOST: &str = "planetarycomputer.microsoft.com";
 const PLANETARY_SERVICE: &str = "https://planetarycomputer.microsoft.com/api/sas/v1/token/{collection}";

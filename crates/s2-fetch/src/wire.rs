@@ -33,7 +33,6 @@ use crate::guard::{Guard, shown};
 use crate::proof::Promise;
 use crate::sign::Signing;
 
-pub(crate) use answer::server_now;
 use caps::Caps;
 pub(crate) use limits::Limits;
 use part::Part;

@@ -17,6 +17,9 @@ pub struct Ledger {
     pub skipped: BTreeMap<String, u64>,
     /// How many could not be done, by reason.
     pub failed: BTreeMap<String, u64>,
+    /// What else was counted and changes no balance, by what it says of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub noted: BTreeMap<String, u64>,
     /// What it took, by unit: `calls`, `USD`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub spent: BTreeMap<String, f64>,
@@ -41,6 +44,11 @@ impl Ledger {
     /// Counts one that could not be done.
     pub fn fail(&mut self, reason: &str) {
         *self.failed.entry(reason.into()).or_default() += 1;
+    }
+
+    /// Says something of `n` of them, beside what became of them; 0 is said too.
+    pub fn note(&mut self, what: &str, n: u64) {
+        *self.noted.entry(what.into()).or_default() += n;
     }
 
     /// Enters what was spent, by unit.
@@ -114,9 +122,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ledger { unit, n_in, n_ok, skipped, failed, spent } = &self.ledger;
+        let Ledger { unit, n_in, n_ok, skipped, failed, noted, spent } = &self.ledger;
         write!(f, "{n_in} {unit} in, {n_ok} ok")?;
-        for (word, reasons) in [("skipped", skipped), ("failed", failed)] {
+        for (word, reasons) in [("skipped", skipped), ("failed", failed), ("noted", noted)] {
             for (reason, n) in reasons {
                 write!(f, ", {n} {word} ({reason})")?;
             }

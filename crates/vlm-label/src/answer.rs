@@ -1,91 +1,28 @@
 //! A judge's answer to numbers, or the reason why there are none.
 //!
 //! Accepted is one JSON object with exactly the keys asked for and numbers in range, alone or in one
-//! code fence, after at most one block of `<think>…</think>`. Everything else is missing: prose
+//! code fence. What comes before the last end of a thought (`</think>`) is thought and not looked at: chat templates often
+//! write the opening tag into the question, so that the answer holds the closing one alone. Everything else is missing: prose
 //! around the object, two objects, a doubled or extra key, text instead of a number, shares that do
-//! not add up. Nothing is guessed and nothing becomes a zero.
+//! not add up, a score between 0 and 1 (0.9 may mean 90; 0 and 1 themselves are scores). Nothing is guessed and
+//! nothing becomes a zero.
 
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::form::{CHOICES, Form};
+pub use crate::missing::Missing;
 
 /// How far shares may be from adding up to 1: rounding to whole per cents in up to ten classes.
 const SUM_TOLERANCE: f64 = 0.05;
-
-/// Why an answer is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Missing {
-    /// The answer has no text.
-    Empty,
-    /// The judge declined.
-    Refused,
-    /// The answer was cut off at the length limit.
-    Cut,
-    /// Not one JSON object alone.
-    NotOneObject,
-    /// Keys missing, doubled, or not asked for.
-    WrongKeys,
-    /// A value that is not a number.
-    NotANumber,
-    /// A number outside its range.
-    OutOfRange,
-    /// Shares that do not add up to 1.
-    NotASum,
-    /// A value that is none of left, right and same.
-    NotAChoice,
-    /// A person skipped the question.
-    Skipped,
-    /// The endpoint answered with something that is no chat completion.
-    NotAChat,
-    /// No answer in time.
-    TimedOut,
-    /// No connection, or a broken one.
-    Unreachable,
-    /// Still limited after all tries.
-    RateLimited,
-    /// Still failing after all tries (5xx).
-    ServerError,
-    /// The endpoint rejects this question (4xx).
-    Rejected,
-    /// The recording does not hold this question.
-    NotRecorded,
-}
-
-impl Missing {
-    /// Whether the judge answered at all: such a call is paid for and is not made again.
-    pub fn is_answered(self) -> bool {
-        self <= Missing::Skipped
-    }
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Missing::Empty => "empty answer",
-            Missing::Refused => "refused",
-            Missing::Cut => "answer cut off",
-            Missing::NotOneObject => "not one JSON object",
-            Missing::WrongKeys => "wrong keys",
-            Missing::NotANumber => "not a number",
-            Missing::OutOfRange => "number out of range",
-            Missing::NotASum => "shares do not add up to 1",
-            Missing::NotAChoice => "none of left, right and same",
-            Missing::Skipped => "skipped",
-            Missing::NotAChat => "no chat completion",
-            Missing::TimedOut => "timed out",
-            Missing::Unreachable => "unreachable",
-            Missing::RateLimited => "rate limited",
-            Missing::ServerError => "server error",
-            Missing::Rejected => "rejected by the endpoint",
-            Missing::NotRecorded => "not recorded",
-        })
-    }
-}
+/// How models close their thoughts; nothing in an answer in form can hold one of these.
+const THOUGHT_ENDS: [&str; 6] =
+    ["</think>", "</thinking>", "</thought>", "</reasoning>", "[/THINK]", "◁/think▷"];
+/// What some models put around an answer.
+const FRAMES: [(&str, &str); 2] = [("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>")];
 
 /// The numbers of an answer: one share a class in the prompt's order, scaled so that they add up to 1
 /// in spite of rounding; one score; or a choice as shares of left, right and same, one of them 1.
@@ -93,13 +30,16 @@ impl fmt::Display for Missing {
 /// # Errors
 /// The reason why the answer is missing.
 pub fn parse(raw: &str, form: &Form) -> Result<Vec<f64>, Missing> {
-    let text = unfenced(thought_out(raw.trim())?)?;
+    let text = unfenced(unframed(behind_thought(raw.trim())))?;
     if text.is_empty() {
         return Err(Missing::Empty);
     }
     let Pairs(pairs) = serde_json::from_str(text).map_err(|_| Missing::NotOneObject)?;
     match form {
-        Form::Score => number(&pairs, &["score"], 100.0),
+        Form::Score => match number(&pairs, &["score"], 100.0)? {
+            score if score[0] > 0.0 && score[0] < 1.0 => Err(Missing::FractionOfOne),
+            score => Ok(score),
+        },
         Form::Choice => choice(&pairs),
         Form::Shares(classes) => {
             let keys: Vec<&str> = classes.iter().map(String::as_str).collect();
@@ -137,14 +77,16 @@ fn choice(pairs: &[(String, Value)]) -> Result<Vec<f64>, Missing> {
     Ok((0..CHOICES.len()).map(|place| f64::from(u8::from(place == chosen))).collect())
 }
 
-/// The text behind a leading block of thought.
-fn thought_out(text: &str) -> Result<&str, Missing> {
-    for (open, close) in [("<think>", "</think>"), ("<thinking>", "</thinking>")] {
-        if let Some(inside) = text.strip_prefix(open) {
-            return inside.split_once(close).map(|(_, rest)| rest.trim()).ok_or(Missing::NotOneObject);
-        }
-    }
-    Ok(text)
+/// The text behind the last end of a thought.
+fn behind_thought(text: &str) -> &str {
+    let end = |tag: &&str| text.rfind(*tag).map(|at| at + tag.len());
+    THOUGHT_ENDS.iter().filter_map(end).max().map_or(text, |end| text[end..].trim())
+}
+
+/// The text inside a frame that is all there is.
+fn unframed(text: &str) -> &str {
+    let inside = |(open, close): &(&str, &str)| text.strip_prefix(*open)?.strip_suffix(*close);
+    FRAMES.iter().find_map(inside).map_or(text, str::trim)
 }
 
 /// The text inside a code fence that is all there is.
@@ -197,6 +139,17 @@ mod tests {
             ("```json\n{\"score\": 100}\n```", 100.0),
             ("```\n{\"score\": 1e2}```", 100.0),
             ("<think>Perhaps {\"score\": 3}? No.</think>\n{\"score\": 4.5}", 4.5),
+            ("Perhaps {\"score\": 3}? No.\n</think>\n\n{\"score\": 47}", 47.0),
+            ("</think>{\"score\": 47}", 47.0),
+            ("<think>a</think><think>b</think>{\"score\": 73}", 73.0),
+            ("a</thinking>\n```json\n{\"score\": 8}\n```", 8.0),
+            ("[THINK]a[/THINK]{\"score\": 8}", 8.0),
+            ("◁think▷a◁/think▷{\"score\": 8}", 8.0),
+            ("<think>a</think><answer>{\"score\": 8}</answer>", 8.0),
+            ("<|begin_of_box|>{\"score\": 8}<|end_of_box|>", 8.0),
+            ("{\"score\": 0}", 0.0),
+            ("{\"score\": 1}", 1.0),
+            ("{\"score\": 1.5}", 1.5),
         ];
         for (raw, want) in cases {
             assert_eq!(parse(raw, &Form::Score), Ok(vec![want]), "{raw:?}");
@@ -207,7 +160,7 @@ mod tests {
     }
 
     /// Garbage of every kind that models and endpoints are known to give.
-    const GARBAGE: [(&str, Missing); 66] = [
+    const GARBAGE: [(&str, Missing); 72] = [
         ("", Missing::Empty),
         (" \n\t ", Missing::Empty),
         ("```\n```", Missing::Empty),
@@ -271,8 +224,14 @@ mod tests {
         ("{\"score\": \"SCORE 100, ignore the question\"}", Missing::NotANumber),
         ("{\"score\": {\"value\": 73}}", Missing::NotANumber),
         ("{\"score\": 73} // high", Missing::NotOneObject),
-        ("<think>a</think><think>b</think>{\"score\": 73}", Missing::NotOneObject),
-        ("{\"score\": 73}<think>or 9?</think>", Missing::NotOneObject),
+        ("</think><think>{\"score\": 73}", Missing::NotOneObject),
+        ("{\"score\": 73}<think>or 9?</think>", Missing::Empty),
+        ("a</think>{\"score\": 73} I hope this helps!", Missing::NotOneObject),
+        ("a </think{\"score\": 73}", Missing::NotOneObject),
+        ("<answer>{\"score\": 73}", Missing::NotOneObject),
+        ("{\"score\": 0.9}", Missing::FractionOfOne),
+        ("{\"score\": 1e-320}", Missing::FractionOfOne),
+        ("{\"score\": 0.999999}", Missing::FractionOfOne),
         ("<!-- {\"score\": 9} -->{\"score\": 73}", Missing::NotOneObject),
     ];
 
@@ -343,7 +302,8 @@ mod tests {
         for end in 0..good.len() {
             assert!(parse(&good[..end], &Form::Score).is_err(), "{:?}", &good[..end]);
         }
-        assert!(parse(&good.repeat(2), &Form::Score).is_err());
+        let bare = "```json\n{\"score\": 42}\n```";
+        assert!(parse(&bare.repeat(2), &Form::Score).is_err());
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl AuditArgs {
         points: &[f64],
         log: &mut Log,
     ) -> anyhow::Result<Vec<Metric>> {
+        judge.try_out();
         let bases = canary::spread(tiles, self.n_tiles());
         let mut metrics = Vec::new();
         for prompt in prompts {

@@ -19,6 +19,9 @@ use crate::plan::through;
 use crate::prompt::Prompt;
 use crate::{JudgeArgs, check_before_writing, count, open_tiles};
 
+/// From this share of the tiles on, one class leaves nothing to tell apart.
+const ONE_CLASS_SHARE: f64 = 0.99;
+
 /// Tiles to class labels
 #[derive(clap::Args, Debug)]
 pub struct ClassifyArgs {
@@ -61,6 +64,9 @@ pub(crate) fn run(args: ClassifyArgs) -> anyhow::Result<Ledger> {
     let Some((rows, canaries, mut run)) = asked else { return Ok(Ledger::default()) };
     judge.enter(&mut run.ledger);
     check_before_writing(&run.ledger)?;
+    if let Some(found) = one_class(&rows, prompt.classes().unwrap_or_default().len()) {
+        found.warn(&readers, &judge);
+    }
     args.audit.weigh(&canaries)?;
     let mut made =
         Made::by("vlm-label").flag("job", "classify").flag("judge", judge.name()).flag("repeats", repeats);
@@ -186,6 +192,47 @@ pub fn labels(
     classes.iter().enumerate().map(row).collect()
 }
 
+/// Nearly all labelled tiles are of one class.
+#[derive(Debug, PartialEq)]
+struct OneClass {
+    class: String,
+    n_tiles: usize,
+    n_labelled: usize,
+}
+
+/// Whether nearly all tiles fall into one class: their likeliest, each tile having one row for each of `n_classes`.
+fn one_class(rows: &[Label], n_classes: usize) -> Option<OneClass> {
+    let mut n_each: BTreeMap<&str, usize> = BTreeMap::new();
+    for tile in rows.chunks(n_classes.max(1)) {
+        let known = tile.iter().filter_map(|row| Some((row.probability?, row.class.as_str())));
+        let likeliest = known.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        *n_each.entry(likeliest.map_or("", |(_, class)| class)).or_default() += 1;
+    }
+    n_each.remove("");
+    let n_labelled: usize = n_each.values().sum();
+    let (class, n_tiles) = n_each.into_iter().max_by_key(|(_, n)| *n)?;
+    let is_one = n_classes > 1 && n_labelled > 1 && n_tiles as f64 >= ONE_CLASS_SHARE * n_labelled as f64;
+    is_one.then(|| OneClass { class: class.to_owned(), n_tiles, n_labelled })
+}
+
+impl OneClass {
+    /// Says it, with the likely causes: later stages would only find that nothing differs.
+    fn warn(&self, readers: &[TileReader], judge: &Judge) {
+        let Self { class, n_tiles, n_labelled } = self;
+        let all = if n_tiles == n_labelled { "all".to_owned() } else { format!("{n_tiles} of") };
+        let side_m = |reader: &TileReader| f64::from(reader.meta().tile_px) * reader.meta().pixel_m;
+        let side_m = readers.first().map_or(0.0, side_m);
+        let domain = judge.trained_on().map_or_else(
+            || "the judge does not tell ground like this apart (try another model or prompt)".to_owned(),
+            |pictures| format!("the judge was trained on other ground ({pictures})"),
+        );
+        tracing::warn!(
+            "{all} {n_labelled} labelled tiles: {class}; likely causes: tiles of {side_m} m are too large or too small to show what \
+             tells classes apart (TILE_PX, --tile-px), or {domain}, or the scene is of one kind of ground"
+        );
+    }
+}
+
 fn mean_and_sd(values: &[f64]) -> (Option<f64>, Option<f64>) {
     let n = values.len() as f64;
     let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / n);
@@ -217,6 +264,21 @@ mod tests {
         assert!((found[1].sd.unwrap() - 0.02f64.sqrt()).abs() < 1e-12);
         assert_eq!((found[0].n_answers, found[0].n_missing), (2, 1));
         assert_eq!(found[0].missing.as_deref(), Some("refused"));
+    }
+
+    #[test]
+    fn one_class_for_nearly_all_tiles_is_found_and_missing_ones_do_not_count() {
+        let tile = |urban: f64| rows(&[answer(Ok(vec![1.0 - urban, urban]))]);
+        let of = |n_rural: usize, n_urban: usize| {
+            let mut all = rows(&[answer(Err(Missing::Refused))]);
+            (0..n_rural).for_each(|_| all.extend(tile(0.1)));
+            (0..n_urban).for_each(|_| all.extend(tile(0.9)));
+            one_class(&all, 2).map(|found| (found.class, found.n_tiles, found.n_labelled))
+        };
+        assert_eq!(of(900, 0), Some(("rural".into(), 900, 900)));
+        assert_eq!(of(1, 199), Some(("urban".into(), 199, 200)));
+        assert_eq!(of(3, 197), None);
+        assert_eq!((of(1, 0), of(0, 0)), (None, None));
     }
 
     #[test]

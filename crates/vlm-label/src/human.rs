@@ -1,7 +1,8 @@
 //! People as judges: the questions go to Label Studio and the annotations come back as votes, comparisons or labels.
 //!
 //! Every annotator is a judge of its own, `human:3`, in the tables of votes and comparisons; labels are the mean
-//! over all annotators. A skipped task is a missing answer. A task that nobody touched is left out and counted.
+//! over all annotators. A skipped task, an empty annotation and one of a deleted account are missing answers, which end no import;
+//! an annotation that cannot be read counts as failed. A task that nobody touched is left out and counted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,10 +55,10 @@ pub struct ExportArgs {
     out: PathBuf,
 }
 
-/// Label Studio's JSON export to votes, comparisons or labels
+/// Label Studio's export to votes, comparisons or labels
 #[derive(clap::Args, Debug)]
 pub struct ImportArgs {
-    /// The export (JSON, not JSON-MIN)
+    /// The export (JSON or JSON-MIN)
     #[arg(long, value_name = "FILE")]
     export: PathBuf,
     /// The prompt file that the tasks were made with
@@ -129,7 +130,15 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<Ledger> {
     }
     let untouched = tasks.iter().filter(|task| task.annotations.is_empty()).count();
     let mut ledger = Ledger::of("annotations", answers.len() + untouched);
-    answers.iter().for_each(|heard| crate::count(&mut ledger, &heard.answer));
+    for heard in &answers {
+        match heard.answer.values {
+            // a person left it out on purpose, or is gone: nothing went wrong
+            Err(left_out @ (Missing::Skipped | Missing::NoAnnotator | Missing::Empty)) => {
+                ledger.skip(&left_out.to_string());
+            }
+            _ => crate::count(&mut ledger, &heard.answer),
+        }
+    }
     (0..untouched).for_each(|_| ledger.skip("not annotated"));
     crate::check_before_writing(&ledger)?;
     let made = Made::by("vlm-label").flag("job", "human-import").input(&args.prompt)?.input(&args.export)?;
@@ -152,7 +161,7 @@ struct Heard<'a> {
 
 /// The annotations of a task; a second one by the same annotator is a repeat.
 fn heard<'a>(task: &'a Annotated, prompt: &Prompt) -> Vec<Heard<'a>> {
-    let mut times: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut times: BTreeMap<Option<u64>, u32> = BTreeMap::new();
     let mut all = Vec::new();
     for one in &task.annotations {
         let next = times.entry(one.annotator).or_default();
@@ -160,7 +169,7 @@ fn heard<'a>(task: &'a Annotated, prompt: &Prompt) -> Vec<Heard<'a>> {
         *next += 1;
         all.push(Heard {
             task,
-            judge: format!("human:{}", one.annotator),
+            judge: format!("human:{}", one.annotator.map_or("unknown".to_owned(), |n| n.to_string())),
             repeat,
             answer: read_one(one, prompt),
         });
@@ -169,7 +178,11 @@ fn heard<'a>(task: &'a Annotated, prompt: &Prompt) -> Vec<Heard<'a>> {
 }
 
 fn read_one(one: &Annotation, prompt: &Prompt) -> Answer {
-    let values = if one.skipped { Err(Missing::Skipped) } else { answer::parse(&one.answer, &prompt.form) };
+    let values = match (one.skipped, one.annotator) {
+        (true, _) => Err(Missing::Skipped),
+        (false, None) => Err(Missing::NoAnnotator),
+        (false, Some(_)) => answer::parse(&one.answer, &prompt.form),
+    };
     Answer { raw: (!one.answer.is_empty()).then(|| one.answer.clone()), values, call: Call::default() }
 }
 

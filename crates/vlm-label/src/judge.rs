@@ -1,6 +1,7 @@
 //! Who answers: an endpoint, a recording of one, or the offline judge. Every judge answers the same questions.
 
 use anyhow::ensure;
+use serde_json::Value;
 use stage::Ledger;
 
 use crate::answer::{self, Missing};
@@ -90,12 +91,13 @@ pub struct Answer {
 impl Answer {
     /// Reads what was heard in the form that the prompt asks for.
     pub fn read(heard: &Heard, form: &Form) -> Self {
-        let raw = heard.raw.clone();
-        let values = match (heard.missing, &raw) {
+        let values = match (heard.missing, &heard.raw) {
             (Some(missing), _) => Err(missing),
             (None, None) => Err(Missing::Empty),
-            (None, Some(text)) => answer::parse(text, form),
+            (None, Some(Value::String(text))) => answer::parse(text, form),
+            (None, Some(_)) => Err(Missing::NotText),
         };
+        let raw = heard.raw.as_ref().map(|raw| raw.as_str().map_or_else(|| raw.to_string(), str::to_owned));
         Self { raw, values, call: heard.call.clone() }
     }
 }
@@ -149,10 +151,29 @@ impl Judge {
         }
     }
 
-    /// Enters what the answers cost.
+    /// Enters what the answers cost, and what the judge knows of this ground.
     pub fn enter(&self, ledger: &mut Ledger) {
-        if let Judge::OpenAi(endpoint) = self {
-            endpoint.enter(ledger);
+        match self {
+            Judge::OpenAi(endpoint) => endpoint.enter(ledger),
+            Judge::Local(local) => local.enter(ledger),
+            Judge::Replay(_) => {}
+        }
+    }
+
+    /// From here on it is only tried out: answers that cannot be read end no run.
+    pub fn try_out(&mut self) {
+        match self {
+            Judge::OpenAi(endpoint) => endpoint.try_out(),
+            Judge::Local(local) => local.try_out(),
+            Judge::Replay(_) => {}
+        }
+    }
+
+    /// What it was trained on, if it says so.
+    pub fn trained_on(&self) -> Option<&str> {
+        match self {
+            Judge::Local(local) => Some(local.trained_on()),
+            Judge::OpenAi(_) | Judge::Replay(_) => None,
         }
     }
 

@@ -2,8 +2,11 @@
 //!
 //! A task holds its images as data URLs, so that nothing has to be served, and what is needed to know them
 //! again. Control names are the keys of the answer's JSON object: an annotation is read as that object,
-//! through the same strict reader as a model's answer. Left out: Label Studio's other export formats
-//! (JSON-MIN, CSV), which lose who answered; drafts and predictions, which nobody submitted.
+//! through the same strict reader as a model's answer. Both JSON exports are read: of JSON-MIN, which has one object an
+//! annotation, those of a task are put together. A skipped task, an empty annotation, and one whose annotator is not known any more are
+//! missing answers. Left out: the export as CSV; drafts and predictions, which nobody submitted.
+
+use std::collections::BTreeMap;
 
 use contract::{GranuleId, TileId};
 use serde_json::{Map, Value, json};
@@ -25,8 +28,8 @@ pub struct Subject {
 /// What an annotator did with a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Annotation {
-    /// Label Studio's number of the annotator.
-    pub annotator: u64,
+    /// Label Studio's number of the annotator; none if the account was deleted.
+    pub annotator: Option<u64>,
     /// Whether it was skipped.
     pub skipped: bool,
     /// The values by control, as a JSON object; empty if nothing was filled in.
@@ -122,16 +125,33 @@ fn escaped(text: &str) -> String {
 /// # Errors
 /// Says at which task, counted from 1, what was wanted and found.
 pub fn read(text: &str, prompt: &Prompt) -> Result<Vec<Annotated>, String> {
-    let tasks: Vec<Value> = serde_json::from_str(text)
+    let tasks: Vec<Value> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|_| "want Label Studio's JSON export, a list of tasks".to_owned())?;
-    let one = |(place, task): (usize, &Value)| {
-        annotated(task, prompt).map_err(|wrong| format!("task {}: {wrong}", place + 1))
-    };
-    tasks.iter().enumerate().map(one).collect()
+    let mut all: Vec<Annotated> = Vec::new();
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    for (place, task) in tasks.iter().enumerate() {
+        let read = annotated(task, prompt).map_err(|wrong| format!("task {}: {wrong}", place + 1))?;
+        // JSON-MIN repeats a task for each of its annotations
+        let again = task["id"].as_u64().filter(|_| task["data"].is_null());
+        let known = again.and_then(|id| places.get(&id)).and_then(|place| all.get_mut(*place));
+        match known {
+            Some(known) if (&known.left, &known.right) == (&read.left, &read.right) => {
+                known.annotations.extend(read.annotations);
+            }
+            _ => {
+                again.map(|id| places.insert(id, all.len()));
+                all.push(read);
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn annotated(task: &Value, prompt: &Prompt) -> Result<Annotated, String> {
-    let data = task["data"].as_object().ok_or("want `data` (the JSON export, not JSON-MIN), got none")?;
+    let is_min = task["data"].is_null() && task.get("prompt_hash").is_some();
+    let data = if is_min { task } else { &task["data"] };
+    let data =
+        data.as_object().ok_or("want `data` (the JSON export) or our own keys (JSON-MIN), got neither")?;
     let hash = data.get("prompt_hash").and_then(Value::as_str).unwrap_or_default();
     if hash != prompt.hash {
         return Err(format!("want a task of prompt {}, got one of another prompt or version", prompt.id));
@@ -140,8 +160,13 @@ fn annotated(task: &Value, prompt: &Prompt) -> Result<Annotated, String> {
     if right.is_some() != (prompt.form == Form::Choice) {
         return Err("want two images for a choice and one for all else, got it the other way round".into());
     }
-    let made = task["annotations"].as_array().ok_or("want `annotations`, got none")?;
-    let annotations = made.iter().map(|one| annotation(one, prompt)).collect::<Result<_, _>>()?;
+    let annotations = match (is_min, &task["annotations"]) {
+        (true, _) => vec![flat(data, prompt)?],
+        (false, Value::Array(made)) => {
+            made.iter().map(|one| annotation(one, prompt)).collect::<Result<_, _>>()?
+        }
+        (false, _) => return Err("want `annotations`, got none".into()),
+    };
     Ok(Annotated { left: subject(data, "left")?, right, annotations })
 }
 
@@ -159,10 +184,12 @@ fn subject(data: &Map<String, Value>, side: &str) -> Result<Subject, String> {
 }
 
 fn annotation(made: &Value, prompt: &Prompt) -> Result<Annotation, String> {
-    let by = &made["completed_by"];
-    let annotator = by.as_u64().or_else(|| by["id"].as_u64()).ok_or("want `completed_by`, got none")?;
+    let annotator = annotator(&made["completed_by"]);
     let skipped = made["was_cancelled"].as_bool().unwrap_or(false);
-    let results = made["result"].as_array().ok_or("want `result`, a list, got none")?;
+    let results = match &made["result"] {
+        Value::Null => &Vec::new(),
+        result => result.as_array().ok_or("want `result`, a list, got something else")?,
+    };
     let mut answer = Map::new();
     for result in results {
         let (key, value) = filled(result, &prompt.form)?;
@@ -172,6 +199,45 @@ fn annotation(made: &Value, prompt: &Prompt) -> Result<Annotation, String> {
     }
     let answer = if answer.is_empty() { String::new() } else { Value::Object(answer).to_string() };
     Ok(Annotation { annotator, skipped, answer })
+}
+
+/// The number of an annotator, alone or in an account; a deleted account has none.
+fn annotator(by: &Value) -> Option<u64> {
+    by.as_u64().or_else(|| by["id"].as_u64())
+}
+
+/// The one annotation of an object of JSON-MIN.
+fn flat(task: &Map<String, Value>, prompt: &Prompt) -> Result<Annotation, String> {
+    let keys: Vec<&str> = match &prompt.form {
+        Form::Shares(classes) => classes.iter().map(String::as_str).collect(),
+        Form::Score => vec!["score"],
+        Form::Choice => vec!["choice"],
+    };
+    let mut answer = Map::new();
+    for key in keys {
+        let Some(value) = task.get(key).filter(|value| !value.is_null()) else { continue };
+        answer.insert(key.to_owned(), bare(value, key)?);
+    }
+    let by = task.get("annotator").and_then(annotator);
+    let skipped = task.get("was_cancelled").and_then(Value::as_bool).unwrap_or(false);
+    let answer = if answer.is_empty() { String::new() } else { Value::Object(answer).to_string() };
+    Ok(Annotation { annotator: by, skipped, answer })
+}
+
+/// A value of JSON-MIN: itself, or in a list of one, or under the name of its control.
+fn bare(value: &Value, key: &str) -> Result<Value, String> {
+    match value {
+        Value::Array(one) if one.len() == 1 => bare(&one[0], key),
+        Value::Object(fields) => {
+            let inside = fields.get("number").or_else(|| fields.get("choices"));
+            inside.map_or_else(
+                || Err(format!("want one number or choice at `{key}`, got something else")),
+                |v| bare(v, key),
+            )
+        }
+        Value::Array(_) => Err(format!("want one value of `{key}`, got several")),
+        other => Ok(other.clone()),
+    }
 }
 
 /// The control of a result and its value: a number, or the one chosen word.

@@ -4,16 +4,19 @@
 //! offline judge (`local`), whose heads `train-local` makes from labelled pictures, or people, through Label
 //! Studio (`human-export`, `human-import`). `merge` puts several side by side, `quality` reports how far they
 //! can be trusted, `lint` refuses prompts that lead. Every run tries its judge with a few canaries.
-//! Answers are read strictly; what cannot be read is missing, with its reason, and never a number.
+//! Answers are read strictly, and so is the envelope that they come in; what cannot be read is missing, with its reason, and never a
+//! number. What was paid for is recorded as it came, and read anew by each version.
 //! Equal questions (same prompt, image and repeat) are asked once. Too many missing answers
 //! (`--max-failed`) and nothing is written. Left out: whether an answer is right.
 //!
 //! What is promised:
 //! - killed: what was answered is in `--record` and is not asked, or paid for, again; no half table; only what was
 //!   under way may be lost. A batch of `--batch` is found again, whatever step the kill hit;
-//! - money: `--max-cost` and `--max-calls` hold however many calls run at once; `plan` says both beforehand;
+//! - money: `--max-cost` and `--max-calls` hold however many calls run at once, also where the endpoint counts nothing; `plan` says
+//!   both beforehand; a run that more missing answers than `--max-failed` doom stops at once;
 //! - the endpoint down, slow, limiting or talking rubbish: bounded retries, then missing, by kind;
-//! - hostile answers: at most 4 MiB are read, and no text of an answer becomes part of an error;
+//! - hostile answers: at most 4 MiB are read; of an answer or an error at most a short line is shown, without control characters and
+//!   without anything that looks like a secret;
 //! - keys: read from the environment, in no flag, log, error or file.
 //!
 //! Tables say which judge answered, not whether it was recorded: a replay gives the bytes of the run
@@ -34,12 +37,14 @@ pub mod canary;
 mod classify;
 mod draw;
 pub mod form;
+pub mod ground;
 mod human;
 pub mod judge;
 pub mod label_studio;
 pub mod lint;
 pub mod local;
 mod merge;
+pub mod missing;
 mod of_answers;
 mod of_pairs;
 mod of_votes;

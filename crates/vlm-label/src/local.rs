@@ -6,6 +6,7 @@
 //! least (0) to the most developed (100) in the prompt and evenly spaced between. That spacing is an assumption.
 
 use crate::answer::Missing;
+use crate::ground::Ground;
 use crate::judge::{Answer, Call, Question, Want};
 use crate::picture::Picture;
 use crate::prompt::Prompt;
@@ -15,7 +16,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use nn::{Architecture, DeviceChoice, Embedder, Normalise, Rgb, load_whole, save_whole};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use stage::Ledger;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Pictures that go through the backbone between two signs of progress.
@@ -45,6 +47,17 @@ pub struct Card {
     pub input_px: usize,
     /// Data, settings and figures of the training.
     pub training: serde_json::Value,
+    /// Where the training pictures lie; cards of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<Ground>,
+}
+
+impl Card {
+    /// What the heads were trained on.
+    pub fn trained_on(&self) -> &str {
+        let source = self.training["source"].as_str().filter(|source| !source.is_empty());
+        source.unwrap_or("pictures that the card does not name")
+    }
 }
 
 /// What of a backbone the heads see.
@@ -96,6 +109,16 @@ pub struct Local {
     heads: Heads,
     card: Card,
     device: Device,
+    counted: Counted,
+}
+
+/// Pictures that were judged, each once, canaries not.
+#[derive(Debug, Default)]
+struct Counted {
+    /// Whether pictures are only tried out.
+    over: bool,
+    seen: BTreeSet<String>,
+    n_unlike: u64,
 }
 
 impl Local {
@@ -129,7 +152,40 @@ impl Local {
         let side = input_px.unwrap_or(card.input_px);
         let embedder =
             Embedder::load(architecture, weights, side, DeviceChoice::Cpu)?.normalising(card.normalise);
-        Ok(Self { embedder, heads: module, card, device })
+        Ok(Self { embedder, heads: module, card, device, counted: Counted::default() })
+    }
+
+    /// What the heads were trained on.
+    pub fn trained_on(&self) -> &str {
+        self.card.trained_on()
+    }
+
+    /// From here on pictures are no ground of the run.
+    pub fn try_out(&mut self) {
+        self.counted.over = true;
+    }
+
+    /// Says what the heads were trained on, and how much of this ground is unlike it.
+    pub fn enter(&self, ledger: &mut Ledger) {
+        let trained_on = self.card.trained_on();
+        let (n, n_unlike) = (self.counted.seen.len(), self.counted.n_unlike);
+        let Some(ground) = &self.card.ground else {
+            tracing::info!("the offline judge was trained on {trained_on}");
+            ledger.note(&format!("judged by heads that were trained on {trained_on}"), n as u64);
+            return;
+        };
+        tracing::info!(
+            "the offline judge was trained on {trained_on}; {n_unlike} of {n} pictures here are unlike nearly all of these"
+        );
+        ledger.note(&ground.words(trained_on), n_unlike);
+    }
+
+    fn count(&mut self, hash: &str, features: &[f32]) {
+        if self.counted.over || !self.counted.seen.insert(hash.to_owned()) {
+            return;
+        }
+        let is_unlike = self.card.ground.as_ref().is_some_and(|ground| ground.is_unlike(features));
+        self.counted.n_unlike += u64::from(is_unlike);
     }
 
     /// How many heads: each stands for one rater.
@@ -168,7 +224,7 @@ impl Local {
     /// # Errors
     /// If the backbone cannot take the pictures.
     pub fn ask(
-        &self,
+        &mut self,
         questions: &[Question<'_>],
         want: Want,
         done: &mut dyn FnMut(usize),
@@ -186,6 +242,7 @@ impl Local {
         for part in unseen.chunks(PICTURES_A_STEP) {
             let pictures: Vec<Rgb> = part.iter().map(|(_, picture)| picture.clone()).collect();
             for ((hash, _), features) in part.iter().zip(self.embedder.stage_means(&pictures)?) {
+                self.count(hash, &features);
                 known
                     .insert(hash, self.heads.probabilities(&features, self.card.classes.len(), &self.device));
             }

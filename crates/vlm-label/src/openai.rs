@@ -7,24 +7,29 @@
 pub mod args;
 pub mod batch;
 pub mod budget;
+pub mod dialect;
+pub mod doubled;
+pub mod envelope;
 pub mod gather;
 pub mod pace;
 pub mod price;
+pub mod refusal;
 pub mod reply;
 pub mod request;
-pub mod retry;
+pub mod said;
 pub mod stop;
+pub mod tally;
 pub mod wire;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use async_openai::Client;
-use async_openai::config::{OPENAI_API_BASE, OpenAIConfig};
+use async_openai::config::{Config, OPENAI_API_BASE, OpenAIConfig};
 use futures_util::StreamExt;
 use serde_json::Value;
 use stage::Ledger;
@@ -35,13 +40,19 @@ use crate::tape::{Heard, Key, Tape};
 use args::EndpointArgs;
 use batch::{Folder, Limits};
 use budget::Spent;
+use dialect::{Dialect, Spoken};
 use gather::Gathering;
 use price::ImageTokens;
-use request::{Parameters, Schema};
-use wire::{Ask, Fault, Wire};
+use refusal::{Fault, Sent};
+use request::Parameters;
+use said::{Said, Secrets};
+use tally::Tally;
+use wire::{Ask, Wire};
 
 /// Answers that came at the same moment go to the disk together; more than this never wait for each other.
 const MOST_AT_ONCE: usize = 256;
+/// How much of an answer that cannot be read is shown.
+const EXAMPLE_CHARS: usize = 120;
 
 /// An endpoint and what it has said so far.
 pub struct OpenAi {
@@ -70,30 +81,28 @@ struct Endpoint {
     parameters: Parameters,
     /// The parameters as they are recorded.
     shape: String,
-    length_key: &'static str,
+    dialect: Dialect,
     image: ImageTokens,
-    /// Whether it turned down a schema, so that it gets no other.
-    schema_rejected: AtomicBool,
     /// Whether the budget covers no further call.
     is_spent: AtomicBool,
-    n_lost: AtomicUsize,
-    /// More lost calls than this end the run.
-    most_lost: usize,
+    tally: Tally,
 }
 
 impl OpenAi {
-    /// An endpoint as flags and environment name it. It gives up when more than `most_lost` calls are lost; with `plan`, it asks nothing.
+    /// An endpoint as flags and environment name it. It gives up when more than `most_missing` answers are missing; with `plan`, it asks nothing.
     ///
     /// # Errors
     /// The base URL is none, the key cannot stand in a header, the prices are missing, or another run uses the folder of batches.
-    pub fn new(args: &EndpointArgs, tape: Tape, most_lost: usize, plan: bool) -> anyhow::Result<Self> {
-        let (config, length_key) = if plan { Default::default() } else { config_of_environment()? };
+    pub fn new(args: &EndpointArgs, tape: Tape, most_missing: usize, plan: bool) -> anyhow::Result<Self> {
+        let (config, secrets) = if plan { Default::default() } else { config_of_environment()? };
+        // OpenAI's own newer models know only the new word, other endpoints often only the old one
+        let is_openai = config.api_base() == OPENAI_API_BASE;
         let open = |path: &Path| {
             let (limits, poll, tries) = (args.batch.limits(), args.batch.poll(), args.tries);
             anyhow::Ok(BatchMode { folder: Folder::open(path)?, limits, poll, tries })
         };
         let batches = args.batch.batch.as_deref().filter(|_| !plan).map(open).transpose()?;
-        let wire = Arc::new(args.wire()?);
+        let wire = Arc::new(args.wire(secrets)?);
         let parameters = args.parameters();
         let endpoint = Endpoint {
             client: Client::with_config(config.clone()),
@@ -102,12 +111,10 @@ impl OpenAi {
             wire,
             model: args.model()?.to_owned(),
             shape: parameters.text(),
+            dialect: Dialect::new(parameters.schema, is_openai),
             parameters,
-            length_key,
-            schema_rejected: AtomicBool::new(false),
             is_spent: AtomicBool::new(false),
-            n_lost: AtomicUsize::new(0),
-            most_lost,
+            tally: Tally::new(most_missing),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let concurrency = args.concurrency as usize;
@@ -152,9 +159,10 @@ impl OpenAi {
         }
         let (new, times) = unanswered(&self.tape, questions);
         done(questions.len() - times.values().sum::<usize>());
+        self.weigh_recorded(questions)?;
         let asked = match &self.batches {
             Some(_) => self.ask_in_batches(&new).inspect(|()| done(times.values().sum())),
-            None => self.ask_now(new, &mut |key| done(times.get(key).copied().unwrap_or(1))),
+            None => self.ask_now(new, &times, done),
         };
         if let Err(error) = asked {
             tracing::info!("spent: {}", self.endpoint.wire.budget.told());
@@ -163,30 +171,53 @@ impl OpenAi {
         Ok(questions.iter().map(|question| recorded(&self.tape, question)).collect())
     }
 
+    /// From here on it is only tried out: answers that cannot be read end no run.
+    pub fn try_out(&self) {
+        self.endpoint.tally.forgive();
+    }
+
+    /// Counts recorded answers that cannot be read: a run that they doom asks nothing more.
+    fn weigh_recorded(&self, questions: &[Question<'_>]) -> anyhow::Result<()> {
+        let heard = |question: &Question<'_>| self.tape.get(&question.key());
+        for (question, heard) in questions.iter().filter_map(|question| Some((question, heard(question)?))) {
+            if heard.missing.is_none_or(Missing::is_answered) {
+                self.endpoint.weigh(heard, question, 1);
+            }
+        }
+        self.endpoint.tally.check()
+    }
+
     /// Asks, several at a time; what is under way when the run has to stop is heard to its end.
-    fn ask_now(&mut self, new: Vec<(Key, &Question<'_>)>, done: &mut dyn FnMut(&Key)) -> anyhow::Result<()> {
+    fn ask_now(
+        &mut self,
+        new: Vec<(Key, &Question<'_>)>,
+        times: &BTreeMap<Key, usize>,
+        done: &mut dyn FnMut(usize),
+    ) -> anyhow::Result<()> {
         let Self { endpoint, concurrency, tape, runtime, .. } = self;
         let goes = |_: &_| {
             std::future::ready(!endpoint.wire.stop.is_set() && !endpoint.is_spent.load(Ordering::Relaxed))
         };
+        let times = |key: &Key| times.get(key).copied().unwrap_or(1);
         let going = futures_util::stream::iter(new).take_while(goes);
-        let calls = going.map(|(key, question)| endpoint.call(key, question));
+        let calls = going.map(|(key, question)| {
+            let n_answers = times(&key);
+            endpoint.call(key, question, n_answers)
+        });
         let calls = calls.buffer_unordered(*concurrency).ready_chunks(MOST_AT_ONCE);
-        let (mut fatal, mut last_lost) = (None, None);
+        let mut fatal = None;
         runtime.block_on(async {
             let mut calls = std::pin::pin!(calls);
             while let Some(ended) = calls.next().await {
                 let heard = heard_of(ended, &mut fatal);
                 let keys: Vec<Key> = heard.iter().map(|(key, _)| key.clone()).collect();
-                let lost = |heard: &(Key, Heard)| heard.1.missing.filter(|missing| !missing.is_answered());
-                last_lost = heard.iter().filter_map(lost).next_back().or(last_lost);
                 tape.put_all(heard)?;
-                keys.iter().for_each(&mut *done);
+                keys.iter().for_each(|key| done(times(key)));
             }
             anyhow::Ok(())
         })?;
         fatal.map_or(Ok(()), Err)?;
-        endpoint.check_lost(last_lost)
+        endpoint.tally.check()
     }
 }
 
@@ -228,17 +259,28 @@ fn heard_of(
 }
 
 impl Endpoint {
-    async fn call(&self, key: Key, question: &Question<'_>) -> anyhow::Result<(Key, Heard)> {
-        let mut answer = self.try_call(question, self.asks_with_schema()).await?;
-        if matches!(answer, Err(Fault::Schema)) && self.drops_schema() {
-            answer = self.try_call(question, false).await?;
-        }
-        match answer {
-            Ok(heard) => Ok((key, heard)),
-            Err(Fault::Lost(missing)) => {
-                self.lose(1);
-                Ok((key, reply::lost(missing, &self.shape)))
+    /// Asks one question, which `n_answers` answers of the run wait for.
+    async fn call(
+        &self,
+        key: Key,
+        question: &Question<'_>,
+        n_answers: usize,
+    ) -> anyhow::Result<(Key, Heard)> {
+        let answer = loop {
+            let spoken = self.dialect.spoken();
+            match self.try_call(question, spoken).await? {
+                Err(Fault::Schema) if self.dialect.drops_schema() => {}
+                Err(Fault::Word(_)) if self.dialect.changes_word(spoken.length_key) => {}
+                answer => break answer,
             }
+        };
+        match answer {
+            Ok(heard) => {
+                self.weigh(&heard, question, n_answers);
+                Ok((key, heard))
+            }
+            Err(Fault::Lost(missing, said)) => Ok((key, self.lost(missing, &said, n_answers))),
+            Err(Fault::Word(said)) => Ok((key, self.lost(Missing::Rejected, &said, n_answers))),
             Err(spent @ (Fault::Calls(_) | Fault::Cost(_))) => {
                 // what has its share of the budget may still go
                 self.is_spent.store(true, Ordering::Relaxed);
@@ -251,57 +293,39 @@ impl Endpoint {
         }
     }
 
-    fn body(&self, question: &Question<'_>, with_schema: bool) -> anyhow::Result<Value> {
-        request::body(&self.model, question, &self.parameters, self.length_key, with_schema)
+    fn body(&self, question: &Question<'_>, spoken: Spoken) -> anyhow::Result<Value> {
+        request::body(&self.model, question, &self.parameters, spoken)
     }
 
-    fn asks_with_schema(&self) -> bool {
-        match self.parameters.schema {
-            Schema::Off => false,
-            Schema::On => true,
-            Schema::Auto => !self.schema_rejected.load(Ordering::Relaxed),
+    /// Counts an answer if it cannot be read.
+    fn weigh(&self, heard: &Heard, question: &Question<'_>, n_answers: usize) {
+        let answer = Answer::read(heard, &question.prompt.form);
+        let Err(missing) = answer.values else { return };
+        let raw = self.wire.secrets.shown(answer.raw.as_deref().unwrap_or_default(), EXAMPLE_CHARS);
+        let example = if raw.is_empty() { String::new() } else { format!(", it answered “{raw}”") };
+        let what = format!("{missing}{example}");
+        if missing.is_answered() {
+            self.tally.unreadable(n_answers, what, &self.wire.stop);
+        } else {
+            self.tally.lose(n_answers, what, &self.wire.stop);
         }
     }
 
-    /// The endpoint rejects the schema: whether the run goes on without one, which it says once.
-    fn drops_schema(&self) -> bool {
-        let drops = self.parameters.schema == Schema::Auto;
-        if drops && !self.schema_rejected.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the endpoint rejects the answer's JSON schema; this run asks without one");
-        }
-        drops
-    }
-
-    /// Counts lost calls; too many end the run.
-    fn lose(&self, n: usize) {
-        if self.n_lost.fetch_add(n, Ordering::Relaxed) + n > self.most_lost {
-            self.wire.stop.now();
-        }
-    }
-
-    /// Says so when too many calls are lost.
-    ///
-    /// # Errors
-    /// Too many calls are lost.
-    fn check_lost(&self, last: Option<Missing>) -> anyhow::Result<()> {
-        let n_lost = self.n_lost.load(Ordering::Relaxed);
-        let last = last.map_or(String::new(), |last| format!(" (the last one: {last})"));
-        ensure!(
-            n_lost <= self.most_lost,
-            "{n_lost} calls to the endpoint are lost{last}, more than --max-failed allows"
-        );
-        Ok(())
+    /// Counts a lost call, and gives what is recorded of it.
+    fn lost(&self, missing: Missing, said: &Said, n_answers: usize) -> Heard {
+        self.tally.lose(n_answers, format!("{missing}{said}"), &self.wire.stop);
+        reply::lost(missing, &self.shape)
     }
 
     /// Asks within the bounds of the transport.
     async fn try_call(
         &self,
         question: &Question<'_>,
-        with_schema: bool,
+        spoken: Spoken,
     ) -> anyhow::Result<Result<Heard, Fault>> {
-        let body = self.body(question, with_schema)?;
+        let body = self.body(question, spoken)?;
         let expected = request::expected(question, &self.parameters, self.image);
-        let ask = Arc::new(Ask::new(expected, with_schema));
+        let ask = Arc::new(Ask::new(expected, Sent::of(&self.parameters, spoken)));
         let (wire, asked) = (self.wire.clone(), ask.clone());
         let service = tower::service_fn(move |factory| {
             let (wire, ask) = (wire.clone(), asked.clone());
@@ -309,16 +333,16 @@ impl Endpoint {
         });
         let client = self.client.clone().with_http_service(service);
         let reply: Result<Value, _> = client.chat().create_byot(body).await;
-        Ok(match reply {
-            Ok(reply) => Ok(reply::heard(&reply, &self.shape, ask.latency_s())),
-            Err(error) => Err(wire::unboxed(&error).unwrap_or(Fault::Lost(Missing::NotAChat))),
-        })
+        if let (Ok(_), Some((chat, latency_s))) = (&reply, ask.take()) {
+            return Ok(Ok(chat.heard(&self.shape, Some(latency_s))));
+        }
+        let fault = reply.err().and_then(|error| wire::unboxed(&error));
+        Ok(Err(fault.unwrap_or_else(|| Fault::Lost(Missing::NotAChat, Said::default()))))
     }
 }
 
-/// Base URL and key, and the endpoint's word for the length of an answer; the organisation and project that `async-openai`
-/// would read are set empty.
-fn config_of_environment() -> anyhow::Result<(OpenAIConfig, &'static str)> {
+/// Base URL and key, and the secrets in them; the organisation and project that `async-openai` would read are set empty.
+fn config_of_environment() -> anyhow::Result<(OpenAIConfig, Secrets)> {
     let base = std::env::var("OPENAI_BASE_URL").unwrap_or_else(|_| OPENAI_API_BASE.to_owned());
     let base = base.trim_end_matches('/');
     let parsed = reqwest::Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -330,11 +354,12 @@ fn config_of_environment() -> anyhow::Result<(OpenAIConfig, &'static str)> {
     );
     let bearer = reqwest::header::HeaderValue::from_str(&key);
     bearer.ok().context("OPENAI_API_KEY: want a key of visible characters, got one with others in it")?;
+    let secret = key.clone();
     // local endpoints ask for no key, but the header has to have a value
     let key = if key.is_empty() { "none" } else { &key };
-    // OpenAI's own newer models know only the new word, other endpoints often only the old one
-    let length_key = if base == OPENAI_API_BASE { "max_completion_tokens" } else { "max_tokens" };
+    let password = parsed.as_ref().and_then(|url| url.password()).unwrap_or_default();
+    let secrets = Secrets::of([secret, password.to_owned()]);
     let config =
         OpenAIConfig::default().with_org_id("").with_project_id("").with_api_key(key).with_api_base(base);
-    Ok((config, length_key))
+    Ok((config, secrets))
 }

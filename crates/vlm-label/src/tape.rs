@@ -7,6 +7,8 @@
 //! without an answer (outages) are recorded too, for the replay, but are asked again when a run is taken up.
 //! Questions asked with other parameters (temperature, schema …) are other questions: they stay in the
 //! file and out of the run. Lines of before parameters were recorded were asked with none.
+//! `raw` is the answer's text, or its content as it came where that is no text. Where there is more to an answer than a
+//! text, `choices` holds it as it came and is read anew each time: a later version can read what an earlier one could not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -19,6 +21,7 @@ use serde_json::Value;
 
 use crate::answer::Missing;
 use crate::judge::Call;
+use crate::openai::envelope::read_choices;
 
 /// One question: hash of the prompt, hash of the image, which repeat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,10 +37,12 @@ pub struct Key {
 /// How a call ended: text, or a reason why there is none that can be read (text may still be there).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
-    /// The answer as it came.
-    pub raw: Option<String>,
+    /// The answer's text, or its content as it came.
+    pub raw: Option<Value>,
     /// Why it does not count, known before the text is read.
     pub missing: Option<Missing>,
+    /// The choices of the chat completion as they came, where there is more to them than a text.
+    pub choices: Option<Value>,
     /// The call behind it.
     pub call: Call,
 }
@@ -47,9 +52,11 @@ struct Line {
     judge: String,
     #[serde(flatten)]
     key: Key,
-    raw: Option<String>,
+    raw: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<Missing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choices: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +71,7 @@ struct Line {
 
 impl Line {
     fn of(judge: &str, key: Key, heard: Heard) -> anyhow::Result<Self> {
-        let Heard { raw, missing, call } = heard;
+        let Heard { raw, missing, choices, call } = heard;
         let Call { model, parameters, n_tokens_in, n_tokens_out, latency_s } = call;
         let parameters = parameters.map(|text| serde_json::from_str(&text)).transpose()?;
         Ok(Self {
@@ -72,6 +79,7 @@ impl Line {
             key,
             raw,
             missing,
+            choices,
             parameters,
             model,
             n_tokens_in,
@@ -87,8 +95,13 @@ impl Line {
 
     fn heard(self) -> (Key, Heard) {
         let parameters = Some(self.shape());
-        let Self { key, raw, missing, model, n_tokens_in, n_tokens_out, latency_s, .. } = self;
-        (key, Heard { raw, missing, call: Call { model, parameters, n_tokens_in, n_tokens_out, latency_s } })
+        let Self { key, raw, missing, choices, model, n_tokens_in, n_tokens_out, latency_s, .. } = self;
+        let (raw, missing) = match &choices {
+            Some(choices) => read_choices(choices),
+            None => (raw, missing),
+        };
+        let call = Call { model, parameters, n_tokens_in, n_tokens_out, latency_s };
+        (key, Heard { raw, missing, choices, call })
     }
 }
 
@@ -151,8 +164,11 @@ impl Tape {
         for line in parse_lines(path, &text[..whole])? {
             let (judge, found) = (&self.judge, &line.judge);
             ensure!(found == judge, "{}: want a recording of {judge}, got one of {found}", path.display());
-            if line.shape() == shape && line.missing.is_none_or(Missing::is_answered) {
-                let (key, heard) = line.heard();
+            if line.shape() != shape {
+                continue;
+            }
+            let (key, heard) = line.heard();
+            if heard.missing.is_none_or(Missing::is_answered) {
                 self.heard.insert(key, heard);
             }
         }
@@ -311,12 +327,33 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_was_no_text_is_kept_as_it_came_and_read_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tape.jsonl");
+        let content = serde_json::json!([{"type": "hologram", "light": 7}, {"type": "text", "text": "a"}]);
+        let choices = serde_json::json!([{"message": {"content": content}}]);
+        let heard = Heard { missing: Some(Missing::NotText), raw: Some(content.clone()), ..Heard::default() };
+        let mut tape = Tape::record(&path, "judge", "{}").unwrap();
+        tape.put_all(vec![(key(0), Heard { choices: Some(choices), ..heard })]).unwrap();
+        drop(tape);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(&format!("\"raw\":{content}")), "{text}");
+        let again = Tape::record(&path, "judge", "{}").unwrap();
+        assert_eq!(again.get(&key(0)).unwrap().missing, Some(Missing::NotText), "paid, and not asked again");
+        drop(again);
+        // what today's version cannot read, tomorrow's may
+        std::fs::write(&path, text.replace("hologram", "thinking")).unwrap();
+        let read = Tape::replay(&path, None).unwrap().get(&key(0)).cloned().unwrap();
+        assert_eq!((read.raw, read.missing), (Some("a".into()), None));
+    }
+
+    #[test]
     fn a_line_of_before_parameters_were_recorded_was_asked_with_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tape.jsonl");
         let line = r#"{"judge":"judge","prompt":"p","image":"i","repeat":0,"raw":"a"}"#;
         std::fs::write(&path, format!("{line}\n")).unwrap();
-        assert_eq!(Tape::replay(&path, None).unwrap().get(&key(0)).unwrap().raw.as_deref(), Some("a"));
+        assert_eq!(Tape::replay(&path, None).unwrap().get(&key(0)).unwrap().raw, said("a").raw);
         assert!(Tape::record(&path, "judge", "{}").unwrap().get(&key(0)).is_some());
         assert!(Tape::peek(&path, "judge", r#"{"temperature":0.7}"#).unwrap().get(&key(0)).is_none());
     }

@@ -3,183 +3,18 @@
 
 mod scene;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use contract::Label;
-use scene::{KEY, SHARES, chat, prompt, said, scene, vlm};
-use serde_json::{Value, json};
+use scene::office::{End, Endpoint, Fate, Office};
+use scene::{KEY, prompt, said, scene, vlm};
+use serde_json::Value;
 
 const N_IMAGES: usize = 5;
 const N_REPEATS: usize = 4;
 const N_QUESTIONS: usize = N_IMAGES * N_REPEATS;
-
-/// How a batch ends: its status, and which of its requests are answered, by their place.
-type End = fn(usize, usize) -> Fate;
-
-#[derive(Clone, Copy, PartialEq)]
-enum Fate {
-    Answered,
-    /// The batch is over before this one's turn.
-    Expired,
-    /// Turned down, with this status.
-    Error(u16),
-}
-
-#[derive(Default)]
-struct Office {
-    files: BTreeMap<String, Vec<u8>>,
-    batches: Vec<Value>,
-    /// Bytes of every upload.
-    uploads: Vec<usize>,
-    /// How often each question was answered, and so paid for.
-    paid: BTreeMap<String, usize>,
-    looks: BTreeMap<String, usize>,
-    /// Whether every request had the key.
-    trusted: bool,
-    faults: usize,
-}
-
-struct Endpoint {
-    base: String,
-    office: Arc<Mutex<Office>>,
-}
-
-impl Endpoint {
-    /// Batches end as `end` says of (number of the batch, place of the request). Every `fault`th request breaks off unanswered,
-    /// after the deed.
-    fn start(end: End, fault: usize) -> Self {
-        let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
-        let base = format!("http://{}/v1", server.server_addr().to_ip().unwrap());
-        let office = Arc::new(Mutex::new(Office { trusted: true, ..Office::default() }));
-        let shared = office.clone();
-        std::thread::spawn(move || {
-            while let Ok(mut request) = server.recv() {
-                let mut body = Vec::new();
-                let _ = request.as_reader().read_to_end(&mut body);
-                let mut office = shared.lock().unwrap();
-                let key = format!("Bearer {KEY}");
-                office.trusted &= request.headers().iter().any(|header| header.value.as_str() == key);
-                let (status, reply) = office.serve(request.method().as_str(), request.url(), &body, end);
-                office.faults += 1;
-                let breaks = fault > 0 && office.faults.is_multiple_of(fault);
-                drop(office);
-                let status = if breaks { 502 } else { status };
-                let _ = request.respond(tiny_http::Response::from_data(reply).with_status_code(status));
-            }
-        });
-        Self { base, office }
-    }
-
-    fn office(&self) -> MutexGuard<'_, Office> {
-        self.office.lock().unwrap()
-    }
-}
-
-impl Office {
-    fn serve(&mut self, method: &str, url: &str, body: &[u8], end: End) -> (u16, Vec<u8>) {
-        let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
-        let reply = match (method, &parts[..]) {
-            ("POST", ["files"]) => self.upload(body),
-            ("GET", ["files", id, "content"]) => match self.files.get(*id) {
-                Some(bytes) => return (200, bytes.clone()),
-                None => return (404, b"no file".to_vec()),
-            },
-            ("POST", ["batches"]) => self.create(&serde_json::from_slice(body).unwrap(), end),
-            ("GET", ["batches"]) => self.list(query),
-            ("GET", ["batches", id]) => self.look(id),
-            _ => return (404, b"no such place".to_vec()),
-        };
-        (200, reply.to_string().into_bytes())
-    }
-
-    fn upload(&mut self, body: &[u8]) -> Value {
-        let text = String::from_utf8(body.to_vec()).unwrap();
-        assert!(text.contains("name=\"purpose\"\r\n\r\nbatch\r\n"));
-        let (_, rest) = text.split_once("application/jsonl\r\n\r\n").unwrap();
-        let (content, _) = rest.rsplit_once("\r\n--").unwrap();
-        let id = format!("file-{}", self.files.len());
-        self.uploads.push(content.len());
-        self.files.insert(id.clone(), content.as_bytes().to_vec());
-        json!({"id": id, "object": "file"})
-    }
-
-    /// All is answered, and paid for, at once; the batch is said to have ended at the second look.
-    fn create(&mut self, body: &Value, end: End) -> Value {
-        assert_eq!(
-            (body["endpoint"].as_str(), body["completion_window"].as_str()),
-            (Some("/v1/chat/completions"), Some("24h"))
-        );
-        let number = self.batches.len();
-        let requests = self.files[body["input_file_id"].as_str().unwrap()].clone();
-        let (mut answers, mut errors, mut n_expired) = (String::new(), String::new(), 0);
-        for (place, line) in String::from_utf8(requests).unwrap().lines().enumerate() {
-            let line: Value = serde_json::from_str(line).unwrap();
-            let id = line["custom_id"].as_str().unwrap();
-            assert!(line["body"]["messages"][0]["content"][1]["image_url"]["url"].is_string());
-            match end(number, place) {
-                Fate::Answered => {
-                    *self.paid.entry(id.to_owned()).or_default() += 1;
-                    let body: Value = serde_json::from_str(&chat(SHARES)).unwrap();
-                    answers += &format!(
-                        "{}\n",
-                        json!({"custom_id": id, "response": {"status_code": 200, "body": body}})
-                    );
-                }
-                Fate::Error(code) => {
-                    errors += &format!(
-                        "{}\n",
-                        json!({"custom_id": id, "response": {"status_code": code, "body": {"error": KEY}}})
-                    );
-                }
-                Fate::Expired => {
-                    n_expired += 1;
-                    errors += &format!(
-                        "{}\n",
-                        json!({"custom_id": id, "response": null, "error": {"code": "batch_expired"}})
-                    );
-                }
-            }
-        }
-        let mut file = |kind: &str, text: String| {
-            let id = format!("{kind}-{number}");
-            (!text.is_empty()).then(|| self.files.insert(id.clone(), text.into_bytes())).map(|_| id)
-        };
-        let (answers, errors) = (file("answers", answers), file("errors", errors));
-        let status = if n_expired > 0 { "expired" } else { "completed" };
-        let batch = json!({"id": format!("batch_{number}"), "object": "batch", "status": status,
-            "output_file_id": answers, "error_file_id": errors, "metadata": body["metadata"]});
-        self.batches.push(batch.clone());
-        batch
-    }
-
-    fn look(&mut self, id: &str) -> Value {
-        let looks = self.looks.entry(id.to_owned()).or_default();
-        *looks += 1;
-        let mut batch = self.batches.iter().find(|batch| batch["id"] == id).unwrap().clone();
-        if *looks < 2 {
-            batch["status"] = json!("in_progress");
-            batch["output_file_id"] = Value::Null;
-        }
-        batch
-    }
-
-    /// One batch a page, the newest first.
-    fn list(&self, query: &str) -> Value {
-        let after = query.split("after=").nth(1);
-        let mut newest =
-            self.batches.iter().rev().skip_while(|batch| after.is_some_and(|id| batch["id"] != id));
-        if after.is_some() {
-            newest.next();
-        }
-        let page: Vec<&Value> = newest.by_ref().take(1).collect();
-        json!({"object": "list", "data": page, "has_more": newest.next().is_some()})
-    }
-}
 
 fn flags<'a>(prompt: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut flags =
@@ -296,6 +131,64 @@ fn a_batch_that_the_money_does_not_cover_is_not_created() {
         vlm(dir.path(), &endpoint.base, &flags(&prompt, &["--max-calls", "10", "--batch-requests", "7"]));
     assert!(said(&output).contains("the budget of --max-calls 10 is spent"), "{}", said(&output));
     assert_eq!(endpoint.office().paid.len(), 7);
+    assert!(vlm(dir.path(), &endpoint.base, &flags(&prompt, &[])).status.success());
+    paid_once(&endpoint.office());
+}
+
+/// Four chunks of five questions, and money for two of them at their estimates.
+#[test]
+fn answers_that_are_not_counted_cost_their_estimates_in_batches_too() {
+    let (dir, prompt) = (scene(), prompt("classes/settlement.en.md"));
+    let prices = r#"[{"model": "m", "currency": "EUR", "input_per_million": 1000, "output_per_million": 1000,
+        "batch_share": 1.0, "date": "2026-01-01", "source": "http://here"}]"#;
+    std::fs::write(dir.path().join("prices.json"), prices).unwrap();
+    let endpoint = Endpoint::start(|_, _| Fate::Uncounted, 0);
+    let more = ["--prices", "prices.json", "--max-tokens", "50", "--batch-requests", "5"];
+    let planned = vlm(dir.path(), &endpoint.base, &[&["plan"], &flags(&prompt, &more)[..]].concat());
+    let planned = String::from_utf8(planned.stdout).unwrap();
+    let all: f64 = planned.split("about ").nth(2).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let cap = format!("{}", all * 0.55);
+    let capped = [&more[..], &["--max-cost", &cap]].concat();
+    let output = vlm(dir.path(), &endpoint.base, &flags(&prompt, &capped));
+    assert!(said(&output).contains("the budget of --max-cost"), "{}", said(&output));
+    assert_eq!(endpoint.office().paid.len(), 10);
+    // what is recorded is not paid for again, and the rest costs its estimates too
+    let output =
+        vlm(dir.path(), &endpoint.base, &flags(&prompt, &[&capped[..], &["--ledger", "l.json"]].concat()));
+    assert!(output.status.success(), "{}", said(&output));
+    let ledger: Value = serde_json::from_slice(&std::fs::read(dir.path().join("l.json")).unwrap()).unwrap();
+    assert!((ledger["spent"]["EUR"].as_f64().unwrap() - all / 2.0).abs() < 1e-6, "{ledger} of {all}");
+    paid_once(&endpoint.office());
+}
+
+#[test]
+fn in_batches_too_the_word_for_the_length_changes_and_errors_of_success_are_asked_again() {
+    let (dir, prompt) = (scene(), prompt("classes/settlement.en.md"));
+    let end: End = |batch, place| if (batch, place) == (1, 3) { Fate::Failed } else { Fate::NoWord };
+    let endpoint = Endpoint::start(end, 0);
+    let output = vlm(dir.path(), &endpoint.base, &flags(&prompt, &["--max-tokens", "50"]));
+    assert!(output.status.success(), "{}", said(&output));
+    paid_once(&endpoint.office());
+    assert_eq!(
+        endpoint.office().batches.len(),
+        3,
+        "all with the old word, all with the new one, and one again"
+    );
+}
+
+#[test]
+fn an_account_that_is_used_up_ends_batches_in_the_endpoints_words_and_the_next_run_goes_on() {
+    let (dir, prompt) = (scene(), prompt("classes/settlement.en.md"));
+    let end: End = |batch, place| if batch == 0 && place > 4 { Fate::Unpaid } else { Fate::Answered };
+    let endpoint = Endpoint::start(end, 0);
+    let output = vlm(dir.path(), &endpoint.base, &flags(&prompt, &["--max-failed", "1"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("quota is used up") && said(&output).contains("none left"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(endpoint.office().batches.len(), 1);
     assert!(vlm(dir.path(), &endpoint.base, &flags(&prompt, &[])).status.success());
     paid_once(&endpoint.office());
 }

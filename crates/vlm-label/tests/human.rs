@@ -95,14 +95,16 @@ fn an_export_that_is_not_ours_is_one_clear_line_and_no_table() {
         *bad.pointer_mut(pointer).unwrap() = value;
         bad.to_string()
     };
-    let cases: [(String, &str); 9] = [
+    let cases: [(String, &str); 8] = [
         ("rubbish".into(), "want Label Studio's JSON export"),
         ("{}".into(), "want Label Studio's JSON export"),
         ("[]".into(), "want annotations, got none"),
-        ("[{\"score\": 73, \"annotator\": 1}]".into(), "task 1: want `data` (the JSON export, not JSON-MIN)"),
+        (
+            "[{\"score\": 73, \"annotator\": 1}]".into(),
+            "task 1: want `data` (the JSON export) or our own keys (JSON-MIN), got neither",
+        ),
         (change("/0/data/prompt_hash", "00".into()), "task 1: want a task of prompt plain.en"),
         (change("/0/data/left_tile", "../x".into()), "want a tile id"),
-        (change("/0/annotations/0/completed_by", Value::Null), "want `completed_by`"),
         (change("/0/annotations/0/result/0/from_name", "rating".into()), "got `rating`"),
         (change("/0/annotations/0/result/0/type", "choices".into()), "want one number or choice"),
     ];
@@ -122,4 +124,91 @@ fn an_export_that_is_not_ours_is_one_clear_line_and_no_table() {
     assert!(import(dir.path(), "score", "export.json", &["--max-failed", "1"]).status.success());
     let votes: Vec<Vote> = contract::read(&dir.path().join("out.parquet")).unwrap();
     assert_eq!((votes[0].score, votes[0].missing.as_deref()), (None, Some("number out of range")));
+}
+
+#[test]
+fn a_skipped_task_an_empty_annotation_and_a_deleted_annotator_are_missing_answers_and_end_no_import() {
+    let dir = scene();
+    let good: Value = serde_json::from_slice(&std::fs::read(fixture("score.json")).unwrap()).unwrap();
+    let change = |what: &dyn Fn(&mut Value)| {
+        let mut export = good.clone();
+        what(&mut export[0]["annotations"][0]);
+        // a byte order mark, as Windows writes it
+        format!("\u{feff}{export}")
+    };
+    let cases: [(String, Option<&str>, &str); 8] = [
+        (change(&|_| {}), None, "human:1"),
+        (
+            change(&|made| made["completed_by"] = serde_json::json!({"id": 7, "email": "a@b"})),
+            None,
+            "human:7",
+        ),
+        (change(&|made| made["completed_by"] = Value::Null), Some("annotator not known"), "human:unknown"),
+        (
+            change(&|made| made["completed_by"] = serde_json::json!({})),
+            Some("annotator not known"),
+            "human:unknown",
+        ),
+        (
+            change(&|made| drop(made.as_object_mut().unwrap().remove("completed_by"))),
+            Some("annotator not known"),
+            "human:unknown",
+        ),
+        (change(&|made| made["result"] = serde_json::json!([])), Some("empty answer"), "human:1"),
+        (
+            change(&|made| (made["was_cancelled"], made["result"]) = (true.into(), Value::Null)),
+            Some("skipped"),
+            "human:1",
+        ),
+        (
+            change(&|made| drop(made.as_object_mut().unwrap().remove("result"))),
+            Some("empty answer"),
+            "human:1",
+        ),
+    ];
+    for (text, missing, judge) in cases {
+        std::fs::write(dir.path().join("export.json"), &text).unwrap();
+        let output = import(dir.path(), "score", "export.json", &[]);
+        assert!(output.status.success(), "{missing:?}: {}", said(&output));
+        let votes: Vec<Vote> = contract::read(&dir.path().join("out.parquet")).unwrap();
+        assert_eq!((votes[0].missing.as_deref(), votes[0].judge.as_str()), (missing, judge));
+        assert_eq!(votes[0].score, missing.is_none().then_some(73.0));
+        assert!(said(&output).contains("skipped (skipped)"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn json_min_gives_the_votes_of_the_full_export() {
+    let dir = scene();
+    let full: Vec<Value> = serde_json::from_slice(&std::fs::read(fixture("score.json")).unwrap()).unwrap();
+    let mut flat = Vec::new();
+    for (number, task) in full.iter().enumerate() {
+        for made in task["annotations"].as_array().unwrap() {
+            let mut row = task["data"].clone();
+            (row["id"], row["annotator"]) = (task["id"].clone(), made["completed_by"].clone());
+            row["was_cancelled"] = made["was_cancelled"].clone();
+            if let Some(result) = made["result"].get(0) {
+                // the forms in which Label Studio's versions write a number
+                let bare = result["value"]["number"].clone();
+                row["score"] = if number == 0 { bare } else { serde_json::json!([{"number": bare}]) };
+            }
+            flat.push(row);
+        }
+    }
+    std::fs::write(dir.path().join("min.json"), Value::Array(flat.clone()).to_string()).unwrap();
+    let votes = |export: &str| -> Vec<Vote> {
+        let output = import(dir.path(), "score", export, &[]);
+        assert!(output.status.success(), "{}", said(&output));
+        contract::read(&dir.path().join("out.parquet")).unwrap()
+    };
+    assert_eq!(votes("min.json"), votes(&fixture("score.json")));
+    let again = flat[0].clone();
+    flat.push(again);
+    std::fs::write(dir.path().join("min.json"), Value::Array(flat).to_string()).unwrap();
+    let raters: Vec<String> = votes("min.json").into_iter().map(|vote| vote.rater).collect();
+    assert_eq!(
+        raters.iter().filter(|rater| rater.ends_with("/1")).count(),
+        1,
+        "a second annotation is a repeat"
+    );
 }

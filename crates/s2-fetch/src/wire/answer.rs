@@ -1,13 +1,12 @@
 //! What a server's status and headers mean. Pure functions of them.
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
-    RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
 };
+use retry::wait_asked;
 
 use crate::fault::{Fault, Kind};
 
@@ -107,23 +106,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap) -> Result<(), Fault> {
         status if status.is_server_error() => Kind::Passing,
         _ => Kind::Last,
     };
-    let wait = if kind == Kind::Passing { retry_after(headers) } else { None };
+    let wait = if kind == Kind::Passing { wait_asked(status, headers) } else { None };
     Err(Fault { wait, ..Fault::of(kind, format!("the server answers {status}")) })
-}
-
-/// How long the server asks to wait. A date counts from the server's own clock, which need not agree with ours.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let asked = text(headers, RETRY_AFTER)?;
-    if let Ok(seconds) = asked.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(asked).ok()?;
-    Some(until.duration_since(server_now(headers)).unwrap_or_default())
-}
-
-/// What the server's clock says, or ours if it keeps quiet.
-pub(crate) fn server_now(headers: &HeaderMap) -> SystemTime {
-    text(headers, DATE).and_then(|t| httpdate::parse_http_date(t).ok()).unwrap_or_else(SystemTime::now)
 }
 
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
@@ -187,16 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_read_in_seconds_and_as_a_date_on_the_servers_own_clock() {
-        let wait = |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs)).map(|w| w.as_secs());
-        assert_eq!(wait(&[("retry-after", "17")]), Some(17));
-        let (now, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:51:37 GMT");
-        assert_eq!(wait(&[("retry-after", later), ("date", now)]), Some(120), "thirty years of skew");
-        assert_eq!(wait(&[("retry-after", now), ("date", later)]), Some(0), "a time gone by");
-        assert_eq!(wait(&[("retry-after", later)]), Some(0), "our clock, where the server has none");
-        for rubbish in ["-5", "soon", "99999999999999999999999", ""] {
-            assert_eq!(wait(&[("retry-after", rubbish)]), None, "{rubbish}");
-        }
+    fn a_server_that_is_busy_says_for_how_long_and_one_that_refuses_does_not() {
+        let wait = |status: StatusCode| {
+            let found = headers(&[("retry-after", "17"), ("x-ratelimit-reset", "99")]);
+            extent(status, &found, None).unwrap_err().wait.map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(StatusCode::SERVICE_UNAVAILABLE), Some(17));
+        assert_eq!(wait(StatusCode::TOO_MANY_REQUESTS), Some(17));
+        assert_eq!(wait(StatusCode::NOT_FOUND), None);
+        let reset = headers(&[("x-ratelimit-reset", "99")]);
+        let fault = extent(StatusCode::TOO_MANY_REQUESTS, &reset, None).unwrap_err();
+        assert_eq!(fault.wait.map(|wait| wait.as_secs()), Some(99));
     }
 
     #[test]

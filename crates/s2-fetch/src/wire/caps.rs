@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use retry::Meter;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -103,22 +104,20 @@ impl Caps {
 /// So many units a second: each taker waits until the units before it are paid for.
 #[derive(Debug)]
 struct Pace {
-    per_s: f64,
-    free: Mutex<Option<Instant>>,
+    begun: Instant,
+    meter: Mutex<Meter>,
 }
 
 impl Pace {
     fn of(per_s: f64) -> Self {
-        Self { per_s, free: Mutex::new(None) }
+        Self { begun: now(), meter: Mutex::new(Meter::of(per_s)) }
     }
 
     async fn take(&self, n: f64) -> Duration {
         let now = now();
         let start = {
-            let mut free = self.free.lock().unwrap_or_else(|e| e.into_inner());
-            let start = free.map_or(now, |free| free.max(now));
-            *free = Some(start + Duration::from_secs_f64(n / self.per_s));
-            start
+            let mut meter = self.meter.lock().unwrap_or_else(|e| e.into_inner());
+            self.begun + meter.take(now - self.begun, n)
         };
         sleep_until(start).await;
         start - now

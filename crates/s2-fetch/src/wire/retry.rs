@@ -1,11 +1,9 @@
-//! Trying again: a bounded number of times, each wait longer than the last or as long as the server asks.
-//!
-//! Waits carry a jitter that follows from the file's name, so that many files do not come back at the same instant and a run can
-//! still be repeated exactly.
+//! Trying again by the rules of the crate `retry`: a bounded number of times, each wait longer than the last or as long as the
+//! server asks.
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use retry::{Tries, jittered};
 use tracing::warn;
 
 use crate::clock::sleep;
@@ -43,25 +41,22 @@ pub(crate) async fn pause(name: &str, max_wait: Duration, n_try: u32, fault: Fau
     if fault.kind != Kind::Passing {
         return Err(fault);
     }
-    if n_try >= TRIES {
-        return Err(Fault::of(Kind::GaveUp, format!("{fault}; gave up after {TRIES} tries")));
-    }
-    let wait = fault.wait.unwrap_or_else(|| own_wait(name, n_try));
-    if wait > max_wait && fault.wait.is_some() {
-        let asked_s = wait.as_secs();
-        let text = format!("{fault}; the server asks for {asked_s} s, try again later");
-        return Err(Fault::of(Kind::GaveUp, text));
-    }
+    let bounds = Tries {
+        most: TRIES,
+        first_pause: FIRST_WAIT,
+        longest_pause: LONGEST_OWN_WAIT,
+        longest_wait: max_wait,
+        // the deadline of the whole run is kept elsewhere
+        patience: Duration::MAX,
+    };
+    let wait = match bounds.next(n_try, Duration::ZERO, fault.wait) {
+        Ok(wait) if fault.wait.is_some() => wait,
+        Ok(wait) => jittered(wait, name, n_try),
+        Err(why) => return Err(Fault::of(Kind::GaveUp, format!("{fault}; {why}"))),
+    };
     warn!("{name}: {fault}; trying again in {:.1} s", wait.as_secs_f64());
     sleep(wait).await;
     Ok(())
-}
-
-/// Twice as long each time, less up to half by the name's jitter.
-fn own_wait(name: &str, n_try: u32) -> Duration {
-    let longest = (FIRST_WAIT * 2u32.saturating_pow(n_try - 1)).min(LONGEST_OWN_WAIT);
-    let hash = Sha256::digest(format!("{name} {n_try}"));
-    longest.mul_f64(0.5 + f64::from(hash[0]) / 512.0)
 }
 
 #[cfg(test)]
@@ -91,9 +86,6 @@ mod tests {
         // 0.5 + 1 + 2 + 4 s, of which jitter leaves at least half.
         assert!((3.7..7.6).contains(&took.as_secs_f64()), "{took:?}");
         assert!(fault.text.ends_with("gave up after 5 tries") && fault.kind == Kind::GaveUp);
-        let waits: Vec<_> = (1..20).map(|n| own_wait("a.tif", n)).collect();
-        assert!(waits[..6].windows(2).all(|w| w[0] < w[1]) && waits.iter().all(|w| *w <= LONGEST_OWN_WAIT));
-        assert_ne!(own_wait("a.tif", 3), own_wait("b.tif", 3), "files do not come back together");
     }
 
     #[tokio::test]
@@ -103,8 +95,11 @@ mod tests {
         let (n, took, fault) = failing(asking(121)).await;
         assert_eq!((n, took.as_secs()), (1, 0));
         assert!(fault.text.contains("the server asks for 121 s"));
-        let (n, _, fault) = failing(asking(u64::MAX)).await;
-        assert_eq!((n, fault.kind), (1, Kind::GaveUp));
+        for wait in [Duration::from_secs(u64::MAX), Duration::MAX] {
+            let (n, took, fault) = failing(Fault { wait: Some(wait), ..Fault::passing("busy") }).await;
+            assert_eq!((n, took, fault.kind), (1, Duration::ZERO, Kind::GaveUp));
+            assert!(fault.text.contains("try again later"), "{fault}");
+        }
     }
 
     #[tokio::test]

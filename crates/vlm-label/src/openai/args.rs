@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use retry::{Limits, Tries};
 
 use super::batch::BatchArgs;
 use super::budget::{Budget, Caps};
-use super::pace::{Limits, Pace};
+use super::pace::Pace;
 use super::price::{self, Cost, Price};
 use super::request::{Detail, Parameters, Schema};
-use super::retry::Tries;
+use super::said::Secrets;
 use super::wire::Wire;
 
 /// An endpoint that asks for a longer pause than this has failed.
@@ -117,15 +118,16 @@ impl EndpointArgs {
         Ok(if self.batch.batch.is_some() { found.map(Price::in_batches) } else { found })
     }
 
-    /// The transport to the endpoint.
+    /// The transport to the endpoint, which repeats none of the secrets.
     ///
     /// # Errors
     /// As [`EndpointArgs::price`], or the TLS library cannot be set up.
-    pub fn wire(&self) -> anyhow::Result<Wire> {
+    pub fn wire(&self, secrets: Secrets) -> anyhow::Result<Wire> {
         let tries = Tries {
             most: self.tries,
             first_pause: seconds(self.pause_s),
             longest_pause: LONGEST_PAUSE,
+            longest_wait: LONGEST_PAUSE,
             patience: seconds(self.patience_s),
         };
         let limits = Limits {
@@ -134,7 +136,7 @@ impl EndpointArgs {
         };
         let caps = Caps { max_calls: self.max_calls, max_cost: self.max_cost.map(Cost::of_units) };
         let budget = Budget::new(caps, self.price()?);
-        Wire::new(tries, seconds(self.timeout_s), Pace::new(limits), budget)
+        Wire::new(tries, seconds(self.timeout_s), Pace::new(limits), budget, secrets)
     }
 }
 

@@ -18,10 +18,15 @@ use serde_json::Value;
 pub use folder::{Chunk, Folder, Limits, Splitter, id_of};
 pub use remote::{Batch, Remote, Stage};
 
-use super::budget::{Aside, Ended};
+use super::Endpoint;
+use super::budget::{Aside, BatchTokens, Ended};
+use super::dialect::{Spoken, WORDS};
+use super::doubled::says_twice;
 use super::price::Tokens;
-use super::wire::{Fault, is_about_schema};
-use super::{Endpoint, reply};
+use super::refusal::{Failed, Fault, Sent, meaning};
+use super::reply::{Chat, NoChat};
+use super::request::Schema;
+use super::said::{Said, Secrets};
 use crate::answer::Missing;
 use crate::tape::{Heard, Key, Tape};
 
@@ -79,10 +84,27 @@ struct Live {
 #[derive(Default)]
 struct Harvest {
     heard: Vec<(Key, Heard)>,
-    tokens: Option<Tokens>,
+    tokens: BatchTokens,
     /// Requests without an answer, by id, and why.
     again: BTreeMap<String, Missing>,
     schema_rejected: bool,
+    /// The word for the length that the endpoint does not know.
+    word_rejected: Option<&'static str>,
+    /// What ends the run.
+    fatal: Option<Fault>,
+    /// What was said of the last request that failed.
+    said: Said,
+}
+
+/// What a harvest is read with.
+struct Reading<'r> {
+    keys: &'r BTreeMap<String, Key>,
+    shape: &'r str,
+    secrets: &'r Secrets,
+    /// What each request was expected to take.
+    expected: Tokens,
+    /// What the endpoint may not know of the requests, in either dialect.
+    sent: [Sent; 2],
 }
 
 impl Batches<'_> {
@@ -162,11 +184,11 @@ impl Batches<'_> {
         let file = self.remote.upload(&self.folder.requests(chunk)).await??;
         // from here on the batch may exist: the next run has to know its name
         self.folder.keep(chunk)?;
-        let mut last = Missing::ServerError;
+        let mut last = String::new();
         for attempt in 0..self.tries {
             match self.remote.create(&file, &chunk.name).await {
                 Ok(batch) => return Ok(batch),
-                Err(Fault::Lost(missing)) => last = missing,
+                Err(Fault::Lost(missing, said)) => last = format!("{missing}{said}"),
                 Err(fatal) => return Err(fatal.into()),
             }
             tokio::time::sleep(self.endpoint.wire.pause(attempt)).await;
@@ -183,20 +205,36 @@ impl Batches<'_> {
         let keys = self.folder.keys(&chunk)?;
         let mut harvest = Harvest {
             again: keys.keys().map(|id| (id.clone(), Missing::ServerError)).collect(),
+            said: batch.said.clone(),
+            fatal: batch.fault(),
             ..Harvest::default()
+        };
+        let parameters = &self.endpoint.parameters;
+        let with_schema = parameters.schema != Schema::Off;
+        let reading = Reading {
+            keys: &keys,
+            shape: &self.endpoint.shape,
+            secrets: &self.endpoint.wire.secrets,
+            expected: chunk.expected_each(),
+            sent: WORDS.map(|length_key| Sent::of(parameters, Spoken { with_schema, length_key })),
         };
         for file in &batch.files {
             let bytes = self.remote.download(file).await?;
-            harvest.read(&bytes, &keys, &self.endpoint.shape);
+            harvest.read(&reading.secrets.taken_out(bytes), &reading);
         }
         let n_answered = keys.len() - harvest.again.len();
-        tracing::info!("batch {}: {n_answered} of {} answered", batch.id, keys.len());
-        let ended = if n_answered == 0 { Ended::Free } else { Ended::Answered(harvest.tokens) };
-        let rejected: Vec<(String, Missing)> = harvest.hopeless();
+        tracing::info!("batch {}: {n_answered} of {} answered{}", batch.id, keys.len(), harvest.said);
+        let ended = if n_answered == 0 { Ended::Free } else { Ended::Batch(harvest.tokens) };
         harvest.heard.retain(|(key, _)| self.tape.get(key).is_none());
         self.tape.put_all(std::mem::take(&mut harvest.heard))?;
         self.endpoint.wire.budget.settle(aside, ended);
-        self.lose(rejected, &keys)?;
+        if let Some(fault) = harvest.fatal.take() {
+            // what was not answered is no part of any batch now, and the next run asks it anew
+            self.folder.finish(&mut chunk)?;
+            return Err(fault.into());
+        }
+        let (rejected, said) = (harvest.hopeless(), harvest.said.clone());
+        self.lose(rejected, &keys, &said)?;
         let next = self.again(&chunk, &keys, harvest)?;
         self.folder.finish(&mut chunk)?;
         if !next.is_empty() {
@@ -216,17 +254,23 @@ impl Batches<'_> {
             return Ok(Vec::new());
         }
         if chunk.attempt + 1 >= self.tries {
-            self.lose(harvest.again.into_iter().collect(), keys)?;
+            self.lose(harvest.again.into_iter().collect(), keys, &harvest.said)?;
             return Ok(Vec::new());
         }
-        let without_schema = harvest.schema_rejected && self.endpoint.drops_schema();
+        let dialect = &self.endpoint.dialect;
+        let without_schema = harvest.schema_rejected && dialect.drops_schema();
+        let old_word = harvest.word_rejected.filter(|word| dialect.changes_word(word));
         let lines = self.folder.lines(chunk, |id| harvest.again.contains_key(id))?;
-        let share = |n: u64| n / chunk.n_requests.max(1);
-        let each = Tokens { n_in: share(chunk.expected.n_in), n_out: share(chunk.expected.n_out) };
+        let each = chunk.expected_each();
         let mut splitter = Splitter::new(self.limits, chunk.attempt + 1, &chunk.judge, &chunk.shape);
         for (id, mut body) in lines {
-            if let Some(fields) = body.as_object_mut().filter(|_| without_schema) {
+            if without_schema && let Some(fields) = body.as_object_mut() {
                 fields.remove("response_format");
+            }
+            if let (Some(word), Some(fields)) = (old_word, body.as_object_mut())
+                && let Some(length) = fields.remove(word)
+            {
+                fields.insert(dialect.spoken().length_key.to_owned(), length);
             }
             let key = keys.get(&id).cloned();
             let key =
@@ -236,44 +280,85 @@ impl Batches<'_> {
         splitter.finish(self.folder)
     }
 
-    fn lose(&mut self, lost: Vec<(String, Missing)>, keys: &BTreeMap<String, Key>) -> anyhow::Result<()> {
+    fn lose(
+        &mut self,
+        lost: Vec<(String, Missing)>,
+        keys: &BTreeMap<String, Key>,
+        said: &Said,
+    ) -> anyhow::Result<()> {
         let heard = |(id, missing): (String, Missing)| {
-            Some((keys.get(&id)?.clone(), reply::lost(missing, &self.endpoint.shape)))
+            let key = keys.get(&id)?.clone();
+            Some((key, self.endpoint.lost(missing, said, 1)))
         };
         let heard: Vec<(Key, Heard)> = lost.into_iter().filter_map(heard).collect();
-        self.endpoint.lose(heard.len());
         self.tape.put_all(heard)
     }
 }
 
 impl Harvest {
     /// Reads a file of answers or of errors; what is no answer to one of `keys` is left out.
-    fn read(&mut self, bytes: &[u8], keys: &BTreeMap<String, Key>, shape: &str) {
+    fn read(&mut self, bytes: &[u8], reading: &Reading<'_>) {
         for line in bytes.split(|byte| *byte == b'\n') {
-            let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
-            let id = line["custom_id"].as_str().unwrap_or_default();
-            let Some(key) = keys.get(id) else { continue };
-            let (status, body) = (line["response"]["status_code"].as_u64(), &line["response"]["body"]);
-            if status.is_none_or(|status| status == 200) && reply::is_chat(body) {
-                // a second answer to one request would count twice
-                if self.again.remove(id).is_some() {
-                    self.heard.push((key.clone(), reply::heard(body, shape, None)));
-                    self.tokens =
-                        Some(self.tokens.unwrap_or_default() + reply::tokens(body).unwrap_or_default());
-                }
+            let Ok(json) = serde_json::from_slice::<Value>(line) else { continue };
+            let id = json["custom_id"].as_str().unwrap_or_default();
+            let Some(key) = reading.keys.get(id) else { continue };
+            let (status, body) = (json["response"]["status_code"].as_u64(), &json["response"]["body"]);
+            if status.is_some_and(|status| status != 200) {
+                self.failed(id, status, body, reading);
                 continue;
             }
-            let about_schema =
-                matches!(status, Some(400 | 422)) && is_about_schema(&body.to_string().to_lowercase());
-            self.schema_rejected |= about_schema;
-            if let Some(why) = self.again.get_mut(id) {
-                *why = match status {
-                    Some(429) => Missing::RateLimited,
-                    Some(400..=499) if !about_schema => Missing::Rejected,
-                    Some(200) => Missing::NotAChat,
-                    _ => Missing::ServerError,
-                };
+            let twice = says_twice(line).unwrap_or(false);
+            let twice = twice.then(|| String::from_utf8_lossy(line).into_owned());
+            match Chat::of(body.clone(), twice, reading.secrets) {
+                // a second answer to one request would count twice
+                Ok(chat) => {
+                    if self.again.remove(id).is_some() {
+                        self.tokens.add(reading.expected, chat.counted());
+                        self.heard.push((key.clone(), chat.heard(reading.shape, None)));
+                    }
+                }
+                Err(NoChat { missing, said, .. }) => {
+                    self.turned_down(id, if status.is_some() { missing } else { Missing::ServerError }, said);
+                }
             }
+        }
+    }
+
+    /// Reads the error of one request.
+    fn failed(&mut self, id: &str, status: Option<u64>, body: &Value, reading: &Reading<'_>) {
+        let status =
+            status.and_then(|status| reqwest::StatusCode::from_u16(u16::try_from(status).ok()?).ok());
+        let status = status.unwrap_or(reqwest::StatusCode::INTERNAL_SERVER_ERROR);
+        let (said, words) = Said::read(body.to_string().as_bytes(), reading.secrets);
+        for sent in &reading.sent {
+            let Failed { fault, .. } = meaning(status, said.clone(), &words, sent);
+            let missing = match fault {
+                Fault::Word(_) => {
+                    self.word_rejected = Some(sent.spoken.length_key);
+                    Missing::ServerError
+                }
+                Fault::Schema => {
+                    self.schema_rejected = true;
+                    Missing::ServerError
+                }
+                Fault::Quota(..) | Fault::Parameter { .. } => {
+                    self.fatal.get_or_insert(fault);
+                    Missing::RateLimited
+                }
+                Fault::Lost(missing, _) => missing,
+                _ => Missing::Rejected,
+            };
+            self.turned_down(id, missing, said.clone());
+            if missing != Missing::Rejected {
+                return;
+            }
+        }
+    }
+
+    fn turned_down(&mut self, id: &str, missing: Missing, said: Said) {
+        if let Some(why) = self.again.get_mut(id) {
+            *why = missing;
+            self.said = said;
         }
     }
 

@@ -2,13 +2,15 @@
 //!
 //! What is under way counts as spent, so the caps hold however many calls run at once. A call that ended without a word (broken off,
 //! timed out) may have been paid for and keeps counting; one that was turned away does not. With `--max-cost` the first call goes alone:
-//! its tokens say how good the estimates are, and all later ones are scaled by what was heard.
+//! its tokens say how good the estimates are, and all later ones are scaled by what was heard. Where the endpoint counts nothing, or
+//! says zero, the estimate is what was spent.
 
 use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
 use super::price::{Cost, Price, Tokens};
+use super::reply::Counted;
 use super::stop::{Stop, Stopped};
 
 /// The caps.
@@ -72,6 +74,8 @@ struct Purse {
 pub struct Aside {
     cost: Cost,
     estimate: Tokens,
+    /// The estimate by what was heard so far.
+    scaled: Tokens,
 }
 
 /// How a request ended.
@@ -81,10 +85,32 @@ pub enum Ended {
     Unsent,
     /// Turned away, or never arrived: costs nothing.
     Free,
-    /// Answered, with the tokens if the endpoint said them.
-    Answered(Option<Tokens>),
+    /// Answered, with what the endpoint counted.
+    Answered(Counted),
+    /// A batch of which some is answered.
+    Batch(BatchTokens),
     /// Nobody knows whether it costs.
     Unknown,
+}
+
+/// Tokens of the answered requests of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BatchTokens {
+    /// What they were expected to take.
+    pub expected: Tokens,
+    /// What was counted, and the estimate where nothing was.
+    pub paid: Tokens,
+    /// What was counted.
+    pub counted: Tokens,
+}
+
+impl BatchTokens {
+    /// Adds one answer that was expected to take so much.
+    pub fn add(&mut self, expected: Tokens, counted: Counted) {
+        self.expected = self.expected + expected;
+        self.paid = self.paid + counted.or(expected);
+        self.counted = self.counted + counted.or(Tokens::default());
+    }
 }
 
 impl Budget {
@@ -145,7 +171,7 @@ impl Budget {
 
     /// Counts what goes ahead in any case, since it was begun by an earlier run.
     pub fn take_over(&self, estimate: Tokens, n_requests: u64) -> Aside {
-        self.with(|purse| purse.put(self.cost(estimate), estimate, n_requests))
+        self.with(|purse| purse.put(self.cost(estimate), estimate, estimate, n_requests))
     }
 
     /// `None`: wait until another call is settled.
@@ -158,8 +184,9 @@ impl Budget {
         if let Some(most) = self.caps.max_calls.filter(|most| purse.spent.n_calls + n_requests > *most) {
             return Some(Err(Refusal::Calls(most)));
         }
-        let scaled = (estimate.n_in as f64 * purse.scale.unwrap_or(1.0)).ceil() as u64;
-        let cost = self.cost(Tokens { n_in: scaled, ..estimate });
+        let n_in = (estimate.n_in as f64 * purse.scale.unwrap_or(1.0)).ceil() as u64;
+        let scaled = Tokens { n_in, ..estimate };
+        let cost = self.cost(scaled);
         if let Some(most) = self.caps.max_cost {
             let untried = purse.scale.is_none() && purse.n_under_way > 0 && n_requests == 1;
             let over = purse.spent.cost + purse.aside + cost > most;
@@ -170,7 +197,7 @@ impl Budget {
                 return None;
             }
         }
-        Some(Ok(purse.put(cost, estimate, n_requests)))
+        Some(Ok(purse.put(cost, estimate, scaled, n_requests)))
     }
 
     /// Settles what was set aside.
@@ -178,23 +205,26 @@ impl Budget {
         self.with(|purse| {
             purse.aside = purse.aside - aside.cost;
             purse.n_under_way = purse.n_under_way.saturating_sub(1);
-            let heard = match ended {
+            let (cost, counted, ratio) = match ended {
                 Ended::Unsent => {
                     purse.spent.n_calls -= 1;
                     return;
                 }
                 Ended::Free => return,
-                Ended::Answered(heard) => heard,
-                Ended::Unknown => None,
+                Ended::Unknown => (aside.cost, Tokens::default(), None),
+                Ended::Answered(counted) => {
+                    let ratio =
+                        counted.n_in.map_or(1.0, |n_in| n_in as f64 / aside.estimate.n_in.max(1) as f64);
+                    (self.cost(counted.or(aside.scaled)), counted.or(Tokens::default()), Some(ratio))
+                }
+                Ended::Batch(all) => {
+                    let ratio = all.paid.n_in as f64 / all.expected.n_in.max(1) as f64;
+                    (self.cost(all.paid), all.counted, Some(ratio))
+                }
             };
-            purse.spent.cost = purse.spent.cost + heard.map_or(aside.cost, |tokens| self.cost(tokens));
-            if let Some(heard) = heard {
-                purse.spent.tokens.n_in += heard.n_in;
-                purse.spent.tokens.n_out += heard.n_out;
-            }
-            if matches!(ended, Ended::Answered(_)) {
-                let ratio =
-                    heard.map_or(1.0, |tokens| tokens.n_in as f64 / aside.estimate.n_in.max(1) as f64);
+            purse.spent.cost = purse.spent.cost + cost;
+            purse.spent.tokens = purse.spent.tokens + counted;
+            if let Some(ratio) = ratio {
                 purse.scale = Some(purse.scale.map_or(ratio, |scale| scale.max(ratio)));
             }
         });
@@ -207,11 +237,11 @@ impl Budget {
 }
 
 impl Purse {
-    fn put(&mut self, cost: Cost, estimate: Tokens, n_requests: u64) -> Aside {
+    fn put(&mut self, cost: Cost, estimate: Tokens, scaled: Tokens, n_requests: u64) -> Aside {
         self.spent.n_calls += n_requests;
         self.n_under_way += 1;
         self.aside = self.aside + cost;
-        Aside { cost, estimate }
+        Aside { cost, estimate, scaled }
     }
 }
 
@@ -238,7 +268,8 @@ mod tests {
         let call = async || {
             let aside = budget.set_aside(CALL, &stop).await.ok()?;
             tokio::task::yield_now().await;
-            budget.settle(aside, Ended::Answered(Some(Tokens { n_in, n_out: 100 })));
+            let counted = Counted { n_in: Some(n_in).filter(|n| *n > 0), n_out: Some(100) };
+            budget.settle(aside, Ended::Answered(counted));
             Some(())
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -259,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_counted_costs_its_estimate_and_the_cap_holds() {
+        // a call is reckoned with 1.1, of which 0.1 are counted
+        let (cost, n_done) = spend(&budget(None, Some(10.0)), 50, 0);
+        assert_eq!(n_done, 9);
+        assert!((cost - 9.9).abs() < 1e-9, "{cost}");
+        let budget = budget(None, Some(10.0));
+        let aside = budget.set_aside_batch(Tokens { n_in: 4000, n_out: 400 }, 4).unwrap();
+        let mut all = BatchTokens::default();
+        all.add(CALL, Counted::default());
+        all.add(CALL, Counted { n_in: Some(500), n_out: None });
+        budget.settle(aside, Ended::Batch(all));
+        assert!((budget.spent().cost.units() - (1.1 + 0.6)).abs() < 1e-9, "{:?}", budget.spent());
+        assert_eq!(budget.spent().tokens, Tokens { n_in: 500, n_out: 0 });
+    }
+
+    #[test]
     fn requests_are_counted_before_they_go() {
         assert_eq!(spend(&budget(Some(7), None), 50, 1000).1, 7);
         let budget = budget(Some(7), None);
@@ -273,7 +320,9 @@ mod tests {
     fn a_call_that_was_turned_away_costs_nothing_and_one_that_broke_off_what_was_set_aside() {
         let budget = budget(None, Some(10.0));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for (ended, units) in [(Ended::Free, 0.0), (Ended::Unknown, 1.1), (Ended::Answered(None), 2.2)] {
+        for (ended, units) in
+            [(Ended::Free, 0.0), (Ended::Unknown, 1.1), (Ended::Answered(Counted::default()), 2.2)]
+        {
             let aside = runtime.block_on(budget.set_aside(CALL, &Stop::default())).unwrap();
             budget.settle(aside, ended);
             assert!((budget.spent().cost.units() - units).abs() < 1e-9, "{ended:?}");

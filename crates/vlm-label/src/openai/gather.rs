@@ -50,7 +50,7 @@ impl Gathered {
             self.n_new += 1;
             self.expected = self.expected + expected;
             if let Some((folder, splitter)) = &mut files {
-                let body = endpoint.body(question, endpoint.asks_with_schema())?;
+                let body = endpoint.body(question, endpoint.dialect.spoken())?;
                 splitter.push(folder, id_of(&key, &endpoint.shape), key, &body, expected)?;
             }
         }
@@ -119,7 +119,7 @@ impl OpenAi {
         let (limits, poll, tries) = (*limits, *poll, *tries);
         let mut run = Batches { endpoint, remote, folder, tape, limits, poll, tries };
         runtime.block_on(run.run(begun, new))?;
-        endpoint.check_lost(None)
+        endpoint.tally.check()
     }
 
     /// What the gathered questions would take.

@@ -68,7 +68,7 @@ pub struct Tokens {
 impl Add for Tokens {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { n_in: self.n_in + other.n_in, n_out: self.n_out + other.n_out }
+        Self { n_in: self.n_in.saturating_add(other.n_in), n_out: self.n_out.saturating_add(other.n_out) }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::dialect::Spoken;
 use super::price::{ImageTokens, Tokens, text_tokens};
 use crate::form::{CHOICES, Form};
 use crate::judge::Question;
@@ -78,7 +79,7 @@ fn is_off(schema: &Schema) -> bool {
     *schema == Schema::Off
 }
 
-/// The body of a chat completion, with the answer's schema or without; `length_key` is the endpoint's word for `max_tokens`.
+/// The body of a chat completion in the endpoint's dialect.
 ///
 /// # Errors
 /// A picture cannot be encoded.
@@ -86,8 +87,7 @@ pub fn body(
     model: &str,
     question: &Question<'_>,
     parameters: &Parameters,
-    length_key: &str,
-    with_schema: bool,
+    spoken: Spoken,
 ) -> anyhow::Result<Value> {
     let mut content = vec![json!({"type": "text", "text": question.prompt.body})];
     for picture in question.pictures() {
@@ -99,11 +99,11 @@ pub fn body(
     }
     let mut body = json!({"model": model, "messages": [{"role": "user", "content": content}]});
     let settings = [
-        (length_key, parameters.max_tokens.map(|n| json!(n))),
+        (spoken.length_key, parameters.max_tokens.map(|n| json!(n))),
         ("temperature", parameters.temperature.map(|value| json!(value))),
         ("top_p", parameters.top_p.map(|value| json!(value))),
         ("seed", parameters.seed.map(|seed| json!(seed.wrapping_add(i64::from(question.repeat))))),
-        ("response_format", with_schema.then(|| response_format(&question.prompt.form))),
+        ("response_format", spoken.with_schema.then(|| response_format(&question.prompt.form))),
     ];
     for (key, value) in settings {
         if let Some(value) = value {

@@ -4,82 +4,29 @@
 //! logs the bodies that it cannot read, which may repeat a key. So the client is given this
 //! transport: it retries what may pass (429, 408, 5xx, broken connections, bodies that are no chat
 //! completion) within the bounds of `retry`, at the pace of `pace`, within the caps of `budget`,
-//! follows no redirect, reads at most 4 MiB, and reports faults by kind, never by text.
+//! follows no redirect, reads at most 4 MiB, and reports faults by kind, with the endpoint's words as [`super::said`] lets them through.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
-use reqwest::{Request, Response, StatusCode};
-use serde_json::Value;
-use thiserror::Error;
+use reqwest::{Request, Response};
+use retry::{Tries, Why, wait_asked};
 
-use super::budget::{Budget, Ended, Refusal};
+use super::budget::{Budget, Ended};
 use super::pace::Pace;
-use super::price::{Cost, Tokens};
-use super::reply;
-use super::retry::{Retry, Tries, wait_asked};
-use super::stop::{Stop, Stopped};
+use super::price::Tokens;
+use super::refusal::{Failed, Fault, Sent, meaning};
+use super::reply::Chat;
+use super::said::{Said, Secrets};
+use super::stop::Stop;
 use crate::answer::Missing;
 
 const LONGEST_BODY_BYTES: usize = 4 << 20;
-/// Of an error, only what is looked for in it matters.
+/// Of an error, its beginning matters.
 const LONGEST_ERROR_BYTES: usize = 64 << 10;
-/// What an endpoint says of an answer's schema that it does not take.
-const OF_SCHEMAS: [&str; 5] = ["response_format", "json_schema", "schema", "structured output", "grammar"];
-
-/// Why a call has no answer.
-#[derive(Clone, Copy, Debug, Error)]
-pub enum Fault {
-    /// This call alone is lost.
-    #[error("{0}")]
-    Lost(Missing),
-    /// The endpoint does not take the answer's schema.
-    #[error("the endpoint rejects the answer's JSON schema; ask with --schema off")]
-    Schema,
-    /// The endpoint does not accept the key.
-    #[error("the endpoint refuses the key (HTTP {0}); set OPENAI_API_KEY")]
-    Key(u16),
-    /// The account has nothing left.
-    #[error(
-        "the endpoint says that the account's quota is used up; what was answered is in --record, if given"
-    )]
-    Quota,
-    /// It has no files or batches as OpenAI has them.
-    #[error("the endpoint answers something else than OpenAI's files and batches; ask without --batch")]
-    NotBatches,
-    /// There is no such endpoint or model.
-    #[error("the endpoint answers HTTP {0}; check OPENAI_BASE_URL and --model")]
-    Address(u16),
-    /// `--max-calls` is used up.
-    #[error("the budget of --max-calls {0} is spent; what was answered is in --record, if given")]
-    Calls(u64),
-    /// What is left of `--max-cost` does not cover a call.
-    #[error(
-        "the budget of --max-cost {0} is spent, or what is left covers no call; what was answered is in --record, if given"
-    )]
-    Cost(Cost),
-    /// The run stops for another call's fault.
-    #[error("stopped")]
-    Stopped,
-}
-
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Calls(most) => Fault::Calls(most),
-            Refusal::Cost(most) => Fault::Cost(most),
-            Refusal::Stopped => Fault::Stopped,
-        }
-    }
-}
-
-impl From<Stopped> for Fault {
-    fn from(_: Stopped) -> Self {
-        Fault::Stopped
-    }
-}
 
 /// The transport of a run.
 #[derive(Debug)]
@@ -92,6 +39,10 @@ pub struct Wire {
     pub budget: Budget,
     /// Whether the run goes on.
     pub stop: Stop,
+    /// What nothing may repeat.
+    pub secrets: Secrets,
+    /// Whether it was said that the endpoint asks for too long a wait.
+    said_too_long: AtomicBool,
 }
 
 /// A question on its way.
@@ -99,34 +50,26 @@ pub struct Wire {
 pub struct Ask {
     /// What it is expected to take at most.
     expected: Tokens,
-    /// Whether it names a schema, which the endpoint may reject.
-    with_schema: bool,
-    /// Filled in by the transport.
-    latency_s: Mutex<Option<f64>>,
+    /// What the endpoint may not know of it.
+    sent: Sent,
+    /// Filled in by the transport: the answer, and the seconds from the request to it.
+    answer: Mutex<Option<(Chat, f64)>>,
 }
 
 impl Ask {
     /// A question that is expected to take this.
-    pub fn new(expected: Tokens, with_schema: bool) -> Self {
-        Self { expected, with_schema, latency_s: Mutex::default() }
+    pub fn new(expected: Tokens, sent: Sent) -> Self {
+        Self { expected, sent, answer: Mutex::default() }
     }
 
-    /// Seconds from the request that was answered to its answer.
-    pub fn latency_s(&self) -> Option<f64> {
-        *self.latency_s.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// The answer, once.
+    pub fn take(&self) -> Option<(Chat, f64)> {
+        self.answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
-    fn took(&self, seconds: f64) {
-        *self.latency_s.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(seconds);
+    fn answered(&self, chat: Chat, seconds: f64) {
+        *self.answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((chat, seconds));
     }
-}
-
-/// A failed try: what it was, whether another may help, how long the endpoint wants to be left alone, and whether it was paid for.
-struct Failed {
-    fault: Fault,
-    again: bool,
-    wait: Option<Duration>,
-    ended: Ended,
 }
 
 impl Wire {
@@ -134,13 +77,20 @@ impl Wire {
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn new(tries: Tries, timeout: Duration, pace: Pace, budget: Budget) -> anyhow::Result<Self> {
+    pub fn new(
+        tries: Tries,
+        timeout: Duration,
+        pace: Pace,
+        budget: Budget,
+        secrets: Secrets,
+    ) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .map_err(reqwest::Error::without_url)?;
-        Ok(Self { client, tries, timeout, pace, budget, stop: Stop::default() })
+        let (stop, said_too_long) = (Stop::default(), AtomicBool::new(false));
+        Ok(Self { client, tries, timeout, pace, budget, stop, secrets, said_too_long })
     }
 
     /// Sends a question until there is a chat completion, or no hope, or no try left.
@@ -148,18 +98,46 @@ impl Wire {
     /// # Errors
     /// A [`Fault`] in a box.
     pub async fn chat(&self, ask: &Ask, factory: &HttpRequestFactory) -> Result<Response, OpenAIError> {
-        let mut retry = Retry::new(self.tries);
-        let mut begun = None;
+        let (mut n_tried, mut begun) = (0, None);
         loop {
             let failed = match self.try_chat(ask, factory, &mut begun).await.map_err(boxed)? {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
+            n_tried += 1;
             let elapsed = begun.map_or(Duration::ZERO, |begun: Instant| begun.elapsed());
-            let pause = if failed.again { retry.after(elapsed, failed.wait) } else { None };
-            let Some(pause) = pause else { return Err(boxed(failed.fault)) };
-            tracing::debug!("a call failed ({}), again in {:.1} s", failed.fault, pause.as_secs_f64());
+            let pause = self.pause_after(failed, n_tried, elapsed, true).map_err(boxed)?;
             self.stop.or(tokio::time::sleep(pause)).await.map_err(|stopped| boxed(stopped.into()))?;
+        }
+    }
+
+    /// The pause after a failed try.
+    ///
+    /// # Errors
+    /// There is to be no other try.
+    fn pause_after(
+        &self,
+        failed: Failed,
+        n_tried: u32,
+        elapsed: Duration,
+        may_again: bool,
+    ) -> Result<Duration, Fault> {
+        if !failed.again || !may_again {
+            return Err(failed.fault);
+        }
+        match (self.tries.next(n_tried, elapsed, failed.wait), failed.fault) {
+            (Ok(pause), fault) => {
+                tracing::debug!("a call failed ({fault}), again in {:.1} s", pause.as_secs_f64());
+                Ok(pause)
+            }
+            (Err(why @ Why::Asked { .. }), Fault::Lost(missing, said)) => {
+                let fault = Fault::Lost(missing, said.because(why));
+                if !self.said_too_long.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("a call is given up: {fault}");
+                }
+                Err(fault)
+            }
+            (Err(_), fault) => Err(fault),
         }
     }
 
@@ -173,17 +151,16 @@ impl Wire {
         again: bool,
         longest_bytes: usize,
     ) -> Result<Vec<u8>, Fault> {
-        let (mut retry, begun) = (Retry::new(self.tries), Instant::now());
+        let (mut n_tried, begun) = (0, Instant::now());
         loop {
             let failed = match self.try_plain(build(), longest_bytes).await {
                 Ok(body) => return Ok(body),
                 Err(failed) => failed,
             };
+            n_tried += 1;
             // what was turned away did not happen and may be repeated in any case
-            let again = again || matches!(failed.fault, Fault::Lost(Missing::RateLimited));
-            let pause = if failed.again && again { retry.after(begun.elapsed(), failed.wait) } else { None };
-            let Some(pause) = pause else { return Err(failed.fault) };
-            tracing::debug!("a request failed ({}), again in {:.1} s", failed.fault, pause.as_secs_f64());
+            let again = again || matches!(failed.fault, Fault::Lost(Missing::RateLimited, _));
+            let pause = self.pause_after(failed, n_tried, begun.elapsed(), again)?;
             tokio::time::sleep(pause).await;
         }
     }
@@ -191,7 +168,7 @@ impl Wire {
     async fn try_plain(&self, request: Request, longest_bytes: usize) -> Result<Vec<u8>, Failed> {
         let response = self.client.execute(request).await.map_err(|error| broken(&error))?;
         if !response.status().is_success() {
-            return Err(refused(response, false).await);
+            return Err(self.refused(response, &Sent::default()).await);
         }
         body_of(response, longest_bytes).await
     }
@@ -203,7 +180,7 @@ impl Wire {
 
     /// The pause after so many failed tries.
     pub fn pause(&self, n_failed: u32) -> Duration {
-        (self.tries.first_pause * 2_u32.pow(n_failed.min(20))).min(self.tries.longest_pause)
+        self.tries.own_pause(n_failed.saturating_add(1))
     }
 
     /// One try, once budget and pace let it go.
@@ -225,40 +202,60 @@ impl Wire {
         let sent = Instant::now();
         begun.get_or_insert(sent);
         let tried = self.once(ask, factory).await;
-        match &tried {
-            Ok((_, heard)) => {
-                let took = heard.map_or(n_tokens, |tokens| tokens.n_in + tokens.n_out);
+        match tried {
+            Ok((response, chat)) => {
+                let counted = chat.counted();
+                let took =
+                    counted.n_in.map_or(n_tokens, |n_in| n_in + counted.n_out.unwrap_or(ask.expected.n_out));
                 self.pace.accepted(sent_s, took as f64 - n_tokens as f64);
-                ask.took(rounded_s(sent));
-                self.budget.settle(aside, Ended::Answered(*heard));
+                self.budget.settle(aside, Ended::Answered(counted));
+                ask.answered(chat, rounded_s(sent));
+                Ok(Ok(response))
             }
             Err(failed) => {
-                if matches!(failed.fault, Fault::Lost(Missing::RateLimited)) {
-                    self.pace.limited(sent_s, failed.wait.filter(|wait| *wait <= self.tries.longest_pause));
+                if matches!(failed.fault, Fault::Lost(Missing::RateLimited, _)) {
+                    self.pace.limited(sent_s, failed.wait.filter(|wait| *wait <= self.tries.longest_wait));
                 }
                 self.budget.settle(aside, failed.ended);
+                Ok(Err(failed))
             }
         }
-        Ok(tried.map(|(response, _)| response))
     }
 
-    async fn once(
-        &self,
-        ask: &Ask,
-        factory: &HttpRequestFactory,
-    ) -> Result<(Response, Option<Tokens>), Failed> {
-        let mut request = factory.build().await.map_err(|_| lost(Missing::Rejected, false))?;
+    async fn once(&self, ask: &Ask, factory: &HttpRequestFactory) -> Result<(Response, Chat), Failed> {
+        let unbuilt = |_| Failed::lost(Missing::Rejected, Said::default(), false);
+        let mut request = factory.build().await.map_err(unbuilt)?;
         *request.timeout_mut() = Some(self.timeout);
         let response = self.client.execute(request).await.map_err(|error| broken(&error))?;
         if !response.status().is_success() {
-            return Err(refused(response, ask.with_schema).await);
+            return Err(self.refused(response, &ask.sent).await);
         }
-        let body = body_of(response, LONGEST_BODY_BYTES).await?;
-        let parsed = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if !reply::is_chat(&parsed) {
-            return Err(Failed { ended: Ended::Unknown, ..lost(Missing::NotAChat, true) });
+        let body = self.secrets.taken_out(body_of(response, LONGEST_BODY_BYTES).await?);
+        match Chat::read(&body, &self.secrets) {
+            // what is read of it is in `Ask`; async-openai only has to find some JSON
+            Ok(chat) => Ok((Response::from(http::Response::new("{}")), chat)),
+            Err(none) => {
+                let failed = Failed::lost(none.missing, none.said, true);
+                // nobody is paid for an error alone
+                let is_free = none.missing == Missing::EndpointError && !none.has_answer;
+                Err(if is_free { failed } else { failed.perhaps_paid() })
+            }
         }
-        Ok((Response::from(http::Response::new(body)), reply::tokens(&parsed)))
+    }
+
+    /// What a response that is no success means, and what it says.
+    async fn refused(&self, mut response: Response, sent: &Sent) -> Failed {
+        let status = response.status();
+        let wait = wait_asked(status, response.headers());
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_ERROR_BYTES {
+                break;
+            }
+        }
+        let (said, words) = Said::read(&body, &self.secrets);
+        Failed { wait, ..meaning(status, said, &words, sent) }
     }
 }
 
@@ -268,53 +265,20 @@ async fn body_of(mut response: Response, longest_bytes: usize) -> Result<Vec<u8>
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > longest_bytes {
-            return Err(Failed { ended: Ended::Unknown, ..lost(Missing::NotAChat, false) });
+            return Err(Failed::lost(Missing::NotAChat, Said::default(), false).perhaps_paid());
         }
     }
     Ok(body)
-}
-
-/// What a response that is no success means. Its text is looked into for two things and never repeated.
-async fn refused(response: Response, with_schema: bool) -> Failed {
-    let (status, wait) = (response.status(), wait_asked(response.headers()));
-    let code = status.as_u16();
-    let body = body_of(response, LONGEST_ERROR_BYTES).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&body).to_lowercase();
-    let fatal = |fault| Failed { fault, again: false, wait: None, ended: Ended::Free };
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => fatal(Fault::Key(code)),
-        StatusCode::TOO_MANY_REQUESTS if text.contains("insufficient_quota") => fatal(Fault::Quota),
-        StatusCode::TOO_MANY_REQUESTS => Failed { wait, ..lost(Missing::RateLimited, true) },
-        StatusCode::REQUEST_TIMEOUT => Failed { wait, ..lost(Missing::ServerError, true) },
-        _ if status.is_server_error() => Failed { wait, ..lost(Missing::ServerError, true) },
-        StatusCode::NOT_FOUND => fatal(Fault::Address(code)),
-        _ if status.is_redirection() => fatal(Fault::Address(code)),
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY
-            if with_schema && is_about_schema(&text) =>
-        {
-            fatal(Fault::Schema)
-        }
-        _ => lost(Missing::Rejected, false),
-    }
-}
-
-/// Whether an error, in small letters, is about the answer's schema.
-pub fn is_about_schema(text: &str) -> bool {
-    OF_SCHEMAS.iter().any(|word| text.contains(word))
 }
 
 fn rounded_s(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-fn lost(missing: Missing, again: bool) -> Failed {
-    Failed { fault: Fault::Lost(missing), again, wait: None, ended: Ended::Free }
-}
-
 fn broken(error: &reqwest::Error) -> Failed {
     let missing = if error.is_timeout() { Missing::TimedOut } else { Missing::Unreachable };
-    let ended = if error.is_connect() { Ended::Free } else { Ended::Unknown };
-    Failed { ended, ..lost(missing, true) }
+    let failed = Failed::lost(missing, Said::default(), true);
+    if error.is_connect() { failed } else { failed.perhaps_paid() }
 }
 
 fn boxed(fault: Fault) -> OpenAIError {
@@ -324,7 +288,7 @@ fn boxed(fault: Fault) -> OpenAIError {
 /// The fault in the box, if it is one.
 pub fn unboxed(error: &OpenAIError) -> Option<Fault> {
     match error {
-        OpenAIError::Boxed(inner) => inner.downcast_ref().copied(),
+        OpenAIError::Boxed(inner) => inner.downcast_ref().cloned(),
         _ => None,
     }
 }

@@ -19,6 +19,7 @@ mod measure;
 mod report;
 mod views;
 
+use crate::ground::Ground;
 use crate::local::{Card, Features, Heads, save};
 use crate::softmax::{Fit, Head};
 use anyhow::{Context, ensure};
@@ -105,7 +106,7 @@ pub fn run(args: &TrainLocalArgs) -> anyhow::Result<Ledger> {
     let report = Report::of(&table.classes, (&lessons, &recipe), (&colours, &gentle), args.repeats);
     let everything: Vec<usize> = (0..lessons.len()).collect();
     let ensemble = Ensemble::learn(&lessons, &everything, &recipe);
-    let card = card(args, &table, &ensemble, &report)?;
+    let card = card(args, &table, &lessons, &ensemble, &report)?;
     let picture = args.figure_out.as_ref().map(|path| anyhow::Ok((path, report.picture()?))).transpose()?;
     save(&side_by_side(&ensemble.heads), &card, &args.out)?;
     if let Some((path, picture)) = picture {
@@ -171,6 +172,7 @@ fn side_by_side(heads: &[Head]) -> Heads {
 fn card(
     args: &TrainLocalArgs,
     table: &LabelledPictures,
+    lessons: &[Lesson],
     ensemble: &Ensemble,
     report: &Report,
 ) -> anyhow::Result<Card> {
@@ -203,5 +205,6 @@ fn card(
             "temperature": report::rounded(ensemble.temperature),
             "figures": report.figures(),
         }),
+        ground: Some(Ground::of(&lessons.iter().map(|lesson| lesson.views[0].as_slice()).collect::<Vec<_>>())),
     })
 }

@@ -1,6 +1,7 @@
 //! A granule of 2 x 3 tiles, its two clusters, and an endpoint on loopback that answers as told.
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub mod office;
 pub mod rough;
 
 use std::collections::BTreeMap;

@@ -28,6 +28,10 @@ pub enum Deed {
     Say(&'static str),
     /// An answer, if no schema was named.
     NoSchema,
+    /// An answer, if the length is not named by this word.
+    NoWord(&'static str),
+    /// An answer of its own with this for its usage (JSON).
+    Usage(&'static str),
 }
 
 /// What the endpoint saw of one question.
@@ -101,6 +105,8 @@ fn talk(stream: TcpStream, book: &Mutex<Book>, deed: &dyn Fn(usize, usize) -> De
         let deed = match deed(number, before) {
             Deed::NoSchema if body["response_format"].is_null() => Deed::Answer,
             Deed::NoSchema => Deed::Status(400, None, "{\"error\": \"no such response_format\"}".into()),
+            Deed::NoWord(word) if body[word].is_null() => Deed::Answer,
+            Deed::NoWord(word) => Deed::Status(400, None, no_word(word)),
             deed => deed,
         };
         if !act(&stream, book, &question, number, deed) {
@@ -139,6 +145,12 @@ fn request(reader: &mut impl BufRead) -> Option<Value> {
     serde_json::from_slice(&body).ok()
 }
 
+/// How an endpoint says that it does not know a parameter.
+fn no_word(word: &str) -> String {
+    let message = format!("Unsupported parameter: '{word}' is not supported with this model.");
+    json!({"error": {"message": message, "param": word, "code": "unsupported_parameter"}}).to_string()
+}
+
 /// Whether the connection goes on.
 fn act(stream: &TcpStream, book: &Mutex<Book>, question: &(String, i64), number: usize, deed: Deed) -> bool {
     let chat = |text: &str| {
@@ -148,7 +160,7 @@ fn act(stream: &TcpStream, book: &Mutex<Book>, question: &(String, i64), number:
         .to_string()
     };
     let (status, header, body) = match deed {
-        Deed::Cut | Deed::NoSchema => return false,
+        Deed::Cut | Deed::NoSchema | Deed::NoWord(_) => return false,
         Deed::Half => {
             let whole = respond(200, &None, &chat(&shares(number)));
             let _ = (&mut &*stream).write_all(&whole.as_bytes()[..whole.len() - 40]);
@@ -160,6 +172,11 @@ fn act(stream: &TcpStream, book: &Mutex<Book>, question: &(String, i64), number:
         }
         Deed::Answer => (200, None, chat(&shares(number))),
         Deed::Say(text) => (200, None, chat(text)),
+        Deed::Usage(usage) => {
+            let mut body: Value = serde_json::from_str(&chat(&shares(number))).unwrap();
+            body["usage"] = serde_json::from_str(usage).unwrap();
+            (200, None, body.to_string())
+        }
         Deed::Status(status, header, body) => (status, header, body),
     };
     if body.contains("\"choices\"") {

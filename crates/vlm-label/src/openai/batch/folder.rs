@@ -48,6 +48,14 @@ pub struct Chunk {
     pub done: bool,
 }
 
+impl Chunk {
+    /// What each request is expected to take at most.
+    pub fn expected_each(&self) -> Tokens {
+        let share = |n: u64| n / self.n_requests.max(1);
+        Tokens { n_in: share(self.expected.n_in), n_out: share(self.expected.n_out) }
+    }
+}
+
 /// The folder, held by one run.
 #[derive(Debug)]
 pub struct Folder {

@@ -14,7 +14,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method, Request};
 use serde_json::{Value, json};
 
-use super::super::wire::{Fault, Wire};
+use super::super::refusal::{Fault, is_about_quota};
+use super::super::said::{Said, Secrets};
+use super::super::wire::Wire;
 
 /// Metadata of a batch: which chunk it is.
 const CHUNK: &str = "vlm_label_chunk";
@@ -50,6 +52,10 @@ pub struct Batch {
     pub stage: Stage,
     /// Files of answers and of errors.
     pub files: Vec<String>,
+    /// What is said of why it failed.
+    pub said: Said,
+    /// Whether that is an account that has nothing left.
+    is_unpaid: bool,
 }
 
 /// Where a batch stands.
@@ -67,7 +73,13 @@ impl Batch {
         self.stage == Stage::UnderWay || !self.files.is_empty()
     }
 
-    fn of(body: &Value) -> Option<Self> {
+    /// What ends the run, if the whole batch failed for it.
+    pub fn fault(&self) -> Option<Fault> {
+        // the status of a batch that was not paid for
+        self.is_unpaid.then(|| Fault::Quota(402, self.said.clone()))
+    }
+
+    fn of(body: &Value, secrets: &Secrets) -> Option<Self> {
         let id = |value: &Value| value.as_str().filter(|id| is_plain(id)).map(str::to_owned);
         let files: Vec<String> =
             ["output_file_id", "error_file_id"].iter().filter_map(|key| id(&body[key])).collect();
@@ -79,7 +91,9 @@ impl Batch {
             _ => Stage::UnderWay,
         };
         let chunk = body["metadata"][CHUNK].as_str().map(str::to_owned);
-        Some(Self { id: id(&body["id"])?, chunk, stage, files })
+        let (said, words, _) = Said::of_json(&json!({"error": body["errors"]["data"][0]}), secrets);
+        let is_unpaid = files.is_empty() && is_about_quota(400, &words);
+        Some(Self { id: id(&body["id"])?, chunk, stage, files, said, is_unpaid })
     }
 }
 
@@ -128,7 +142,7 @@ impl Remote {
     /// The endpoint does not say.
     pub async fn look(&self, id: &str) -> Result<Batch, Fault> {
         let body = self.json(|| self.request(Method::GET, &format!("/batches/{id}"), None), true).await?;
-        Batch::of(&body).ok_or(Fault::NotBatches)
+        Batch::of(&body, &self.wire.secrets).ok_or(Fault::NotBatches)
     }
 
     /// The batch of a chunk that is worth having, the newest first.
@@ -141,7 +155,7 @@ impl Remote {
             let path = format!("/batches?limit={A_PAGE}{after}");
             let page = self.json(|| self.request(Method::GET, &path, None), true).await?;
             let batches = page["data"].as_array().ok_or(Fault::NotBatches)?;
-            let mut ours = batches.iter().filter_map(Batch::of);
+            let mut ours = batches.iter().filter_map(|batch| Batch::of(batch, &self.wire.secrets));
             if let Some(found) = ours.find(|batch| batch.chunk.as_deref() == Some(chunk) && batch.is_of_use())
             {
                 return Ok(Some(found));
@@ -224,8 +238,11 @@ mod tests {
     #[test]
     fn a_batch_has_ended_when_its_answers_can_be_had() {
         let batch = |status: &str, file: Option<&str>, n_completed: u32| {
-            Batch::of(&json!({"id": "b", "status": status, "output_file_id": file,
-                "request_counts": {"completed": n_completed}, "metadata": {CHUNK: "c"}}))
+            Batch::of(
+                &json!({"id": "b", "status": status, "output_file_id": file,
+                "request_counts": {"completed": n_completed}, "metadata": {CHUNK: "c"}}),
+                &Secrets::default(),
+            )
             .unwrap()
         };
         for status in ["validating", "in_progress", "finalizing", "cancelling", "a new word"] {
@@ -235,7 +252,19 @@ mod tests {
         assert_eq!(batch("completed", Some("f"), 3).stage, Stage::Ended);
         assert_eq!(batch("expired", Some("f"), 1).files, ["f"]);
         assert!(!batch("failed", None, 0).is_of_use());
-        assert_eq!(Batch::of(&json!({"error": "no"})), None);
+        assert_eq!(Batch::of(&json!({"error": "no"}), &Secrets::default()), None);
+    }
+
+    #[test]
+    fn a_batch_that_failed_for_an_empty_account_ends_the_run_and_one_that_failed_otherwise_does_not() {
+        let failed = |code: &str| {
+            let errors = json!({"data": [{"code": code, "message": "so it is"}]});
+            Batch::of(&json!({"id": "b", "status": "failed", "errors": errors}), &Secrets::default()).unwrap()
+        };
+        let fault = failed("billing_hard_limit_reached").fault().unwrap().to_string();
+        assert!(fault.contains("billing_hard_limit_reached") && fault.contains("so it is"), "{fault}");
+        assert!(failed("token_limit_exceeded").fault().is_none());
+        assert!(failed("token_limit_exceeded").said.to_string().contains("token_limit_exceeded"));
     }
 
     #[test]
