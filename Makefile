@@ -247,7 +247,7 @@ with = $(if $2,--$1=$(call quote,$2))
 lock-flags = $(call flag,lock,$(raw)/scenes.lock) $(if $(REFRESH),--refresh)
 split-flags = $(call flag,tile-px,$(TILE_PX)) $(call flag,edge,$(EDGE)) $(call classes,scl) $(call flag,max-cloud-share,$(MAX_TILE_CLOUD_SHARE))
 # A granule's classification of clouds; where flags are kept for all granules, % stands for each.
-with-classes := $(if $(SCENE_FILES),$(SCENE_SCL),$(CLOUDS))
+with-classes := $(if $(SCENE_FILES),$(or $(SCENE_SCL),$(CLOUDS)),$(CLOUDS))
 classes = $(if $(with-classes),$(call flag,$1,$(raw)/$(or $*,%).scl.tif))
 judge-flags-local = $(call flag,heads,$(HEADS)) $(call flag,weights,$(WEIGHTS))
 judge-flags-openai = $(call flag,model,$(MODEL)) $(call flag,record,$1) $(if $(BATCH),$(call flag,batch,$(1:.jsonl=-batches))) $(call flag,max-tokens,$(MAX_TOKENS)) $(call flag,temperature,$(TEMPERATURE)) \
