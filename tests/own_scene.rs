@@ -17,7 +17,10 @@ fn crop(path: &Path) {
         let source = Source::open(root().join(format!("data/demo/{name}.tif"))).unwrap();
         let numbers = source.read_window::<u16>(1, 600, 500, HEIGHT, WIDTH).unwrap();
         let reflectance = |n: u16| if n == 0 { f32::NAN } else { f32::from(n) / 10_000.0 };
-        (source.grid().window(600, 500, HEIGHT, WIDTH), numbers.into_iter().map(reflectance).collect::<Vec<f32>>())
+        (
+            source.grid().window(600, 500, HEIGHT, WIDTH),
+            numbers.into_iter().map(reflectance).collect::<Vec<f32>>(),
+        )
     };
     let [(grid, red), (_, green), (_, blue)] = ["B04", "B03", "B02"].map(band);
     let planes = [("red", &red), ("green", &green), ("blue", &blue)];
@@ -63,5 +66,8 @@ fn a_scene_of_few_tiles_is_told_which_side_would_give_enough() {
     let place = Place::new(&[&format!("AREAS={}", areas.path().display())]);
     let output = place.make(&["AOI=mine", &place.path("work/mine/tiles/mine.parquet").display().to_string()]);
     let text = stderr(&output);
-    assert!(output.status.success() && text.contains("mine: 4 tiles of 343 px") && text.contains("TILE_PX=75"), "{text}");
+    assert!(
+        output.status.success() && text.contains("mine: 4 tiles of 343 px") && text.contains("TILE_PX=75"),
+        "{text}"
+    );
 }

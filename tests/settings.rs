@@ -56,7 +56,8 @@ const TEXTS: [&str; 9] = [
 fn every_text_reaches_its_program_as_it_is_and_the_shell_never() {
     for text in TEXTS {
         let made = text.replace('$', "$$").replace('#', "\\#");
-        let names = ["TITLE", "CREDIT", "COLLECTION", "MAX_CLOUD_SHARE", "TILE_PX", "SEED", "STEPS", "PIXEL_M"];
+        let names =
+            ["TITLE", "CREDIT", "COLLECTION", "MAX_CLOUD_SHARE", "TILE_PX", "SEED", "STEPS", "PIXEL_M"];
         let settings: String = names.map(|name| format!("{name} = {made}\n")).concat();
         let area = Area::new(&format!("{PLAIN}{settings}"), ONE);
         let place = area.place();
@@ -118,7 +119,9 @@ fn a_list_of_granules_holds_ids_and_nothing_else() {
     fs::write(area.at("mine/granules.tsv"), taken).unwrap();
     place.made(&["AOI=mine", "scenes"]);
     assert!(place.path("raw/mine/T48RUV.tif").exists());
-    assert!(stdout(&place.make(&["-n", "AOI=mine", "REFRESH=yes", "scenes"])).contains("--item S2A_x.SAFE:1"));
+    assert!(
+        stdout(&place.make(&["-n", "AOI=mine", "REFRESH=yes", "scenes"])).contains("--item S2A_x.SAFE:1")
+    );
 }
 
 #[test]
@@ -126,7 +129,9 @@ fn a_setting_that_is_none_is_refused_with_the_nearest_that_is() {
     let area = Area::new(PLAIN, ONE);
     let place = area.place();
     let near = [("TYPO_KNOB=3", ""), ("STEP=3", "did you mean STEPS?"), ("title=x", "did you mean TITLE?")];
-    for (knob, said) in near.into_iter().chain([("work=x", "WORK"), ("Z=1", ""), ("COUNTIES_NAM=x", "COUNTIES_NAME?")]) {
+    for (knob, said) in
+        near.into_iter().chain([("work=x", "WORK"), ("Z=1", ""), ("COUNTIES_NAM=x", "COUNTIES_NAME?")])
+    {
         let name = knob.split('=').next().unwrap();
         let on_line = place.make(&["-n", "heatmap-mine", knob]);
         area.set(&format!("{PLAIN}{knob}\n"));
@@ -134,13 +139,17 @@ fn a_setting_that_is_none_is_refused_with_the_nearest_that_is() {
         area.set(PLAIN);
         for (output, place) in [(on_line, "on the command line"), (in_file, "mine/settings.mk")] {
             let text = stderr(&output);
-            assert!(!output.status.success() && text.contains(&format!("{name}: no such setting ")), "{knob}: {text}");
+            assert!(
+                !output.status.success() && text.contains(&format!("{name}: no such setting ")),
+                "{knob}: {text}"
+            );
             assert!(text.contains(place) && text.contains(said), "{knob}: {text}");
         }
     }
     // Every setting that the documents name is one.
     let readme = fs::read_to_string(root().join("data/aoi/README.md")).unwrap();
-    let rows = readme.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+    let rows =
+        readme.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
     let is_name = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     let names: Vec<String> =
         rows.flat_map(|row| row.split('`')).filter(is_name).map(|name| format!("{name}=")).collect();
@@ -198,7 +207,9 @@ fn a_catalogues_password_and_token_stand_nowhere_and_reach_the_program() {
         let place = area.place();
         let flags: Vec<&str> = more.iter().map(String::as_str).collect();
         let output = place.make(&[&["AOI=mine", "scenes"], &flags[..]].concat());
-        let said = stdout(&output) + &stderr(&output) + &stdout(&place.make(&[&["-n", "AOI=mine", "REFRESH=yes", "scenes"], &flags[..]].concat()));
+        let said = stdout(&output)
+            + &stderr(&output)
+            + &stdout(&place.make(&[&["-n", "AOI=mine", "REFRESH=yes", "scenes"], &flags[..]].concat()));
         assert!(output.status.success(), "{said}");
         assert!(area.fakes.words("s2-fetch fetch").contains(&address.to_owned()));
         assert!(said.contains("--catalogue \"$catalogue_with_secrets\""), "{said}");
@@ -214,5 +225,7 @@ fn a_catalogues_password_and_token_stand_nowhere_and_reach_the_program() {
 /// The text of all files below a folder.
 fn everything(folder: &Path) -> String {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { everything(&path) } else { fs::read_to_string(&path).unwrap() }).collect()
+    entries
+        .map(|path| if path.is_dir() { everything(&path) } else { fs::read_to_string(&path).unwrap() })
+        .collect()
 }

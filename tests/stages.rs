@@ -118,7 +118,10 @@ fn a_stage_that_stopped_half_way_is_made_again_before_anything_reads_what_it_lef
             let flags = ["heatmap-accomack", &seed, &format!("MAX_CLOUD_SHARE=.{}", how.len())];
             for _ in 0..2 {
                 let output = place.make(&flags);
-                assert!(!output.status.success() && stderr(&output).contains("told to fail"), "{stage} {how}");
+                assert!(
+                    !output.status.success() && stderr(&output).contains("told to fail"),
+                    "{stage} {how}"
+                );
                 assert_eq!(fakes.ran().last().map(String::as_str), Some(*stage), "{how}: it is tried again");
                 assert_eq!(place.hashes(), whole, "{stage} {how}: an old result is gone");
             }

@@ -66,7 +66,9 @@ impl Clerk<'_> {
                 self.outputs.insert(granule, output);
                 self.tell(&ToDispenser::Claimed { granule });
             }
-            Err(error) if self.task.args.many() && is_busy(&error) => self.tell(&ToDispenser::Busy { granule }),
+            Err(error) if self.task.args.many() && is_busy(&error) => {
+                self.tell(&ToDispenser::Busy { granule })
+            }
             Err(error) => {
                 self.end(granule, &ToDispenser::Failed { granule, reason: stage::one_line(&error) });
             }
@@ -93,7 +95,8 @@ impl Clerk<'_> {
             return Ok(None);
         }
         let task = self.task;
-        let output = self.outputs.get_mut(&granule).context("a file is claimed before its first piece is cut")?;
+        let output =
+            self.outputs.get_mut(&granule).context("a file is claimed before its first piece is cut")?;
         match letter {
             ToClerk::Row { row, tally, .. } => {
                 output.waiting.insert(row, (RowGroup::from_bytes(payload), tally));

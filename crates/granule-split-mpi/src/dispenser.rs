@@ -384,7 +384,8 @@ mod tests {
 
     #[test]
     fn a_granule_that_another_run_writes_is_left_to_it_and_comes_again() {
-        let (mut dispenser, cut) = (Dispenser::new(2, 1, 1), Survey::ToCut { n_units: 1, n_counted_units: 0 });
+        let (mut dispenser, cut) =
+            (Dispenser::new(2, 1, 1), Survey::ToCut { n_units: 1, n_counted_units: 0 });
         assert_eq!(dispenser.next(0), Some(ToLane::Survey { granule: 0 }));
         assert_eq!(dispenser.surveyed(0, cut.clone()), Some(ToClerk::Claim { granule: 0 }));
         dispenser.busy(0);

@@ -71,7 +71,16 @@ impl<'a> Hall<'a> {
     fn new(task: Task<'a>, post: &'a Post, n_lanes: usize) -> Self {
         let progress = task.args.many().then(|| Progress::over("granules", task.jobs.len()));
         let dispenser = Dispenser::new(task.jobs.len(), n_lanes, task.n_ranks);
-        Self { task, post, n_lanes, dispenser, idle: Vec::new(), n_ended: 0, waited_for: BTreeSet::new(), progress }
+        Self {
+            task,
+            post,
+            n_lanes,
+            dispenser,
+            idle: Vec::new(),
+            n_ended: 0,
+            waited_for: BTreeSet::new(),
+            progress,
+        }
     }
 
     /// Hands out work until all granules are over and all lanes have ended.
@@ -113,7 +122,10 @@ impl<'a> Hall<'a> {
             ToDispenser::Claimed { granule } => self.dispenser.claimed(granule),
             ToDispenser::Busy { granule } => {
                 if self.waited_for.insert(granule) {
-                    info!("{}: another run is making it; this one comes back to it", self.task.jobs[granule].granule);
+                    info!(
+                        "{}: another run is making it; this one comes back to it",
+                        self.task.jobs[granule].granule
+                    );
                 }
                 self.dispenser.busy(granule);
             }

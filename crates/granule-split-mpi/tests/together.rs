@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use program::program;
+use program::{ok, program};
 use raster::{Affine, BandOut, CogOptions, Crs, Grid, write_cog};
 
 const SIDE: usize = 40;
@@ -38,10 +38,14 @@ fn out(folder: &Path, n: usize) -> PathBuf {
     folder.join(format!("out/G{n}.parquet"))
 }
 
-fn start(np: usize, table: &Path, more: &[&str]) -> Child {
+fn command(np: usize, table: &Path, more: &[&str]) -> Command {
     let mut command = program(Some(np));
     command.args(["--tile-px", &SIDE.to_string(), "--threads", "1", "--scenes"]).arg(table).args(more);
-    command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    command
+}
+
+fn start(np: usize, table: &Path, more: &[&str]) -> Child {
+    command(np, table, more).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// What a run said, once it has ended by itself; it must within the bound.
@@ -89,7 +93,7 @@ fn two_runs_over_one_list_at_once_both_end_well_with_the_bytes_of_one() {
     let dir = tempfile::tempdir().unwrap();
     let (table, index) = (list(dir.path(), 1500), dir.path().join("index.parquet"));
     let more = ["--index-out", index.to_str().unwrap()];
-    assert!(ended(start(2, &table, &more)).0);
+    ok(&command(2, &table, &more).output().unwrap());
     let (alone, alone_index) = (hashes(dir.path()), fs::read(&index).unwrap());
     assert_eq!(alone.len(), N_GRANULES);
     for pause_ms in [0, 300] {
@@ -144,6 +148,6 @@ fn a_rank_that_is_stopped_ends_the_world_in_bounded_time_with_its_name() {
         assert_eq!(said.matches("error:").count(), 1, "{said}");
     }
     // The next run makes what is missing.
-    assert!(ended(start(2, &table, &[])).0);
+    ok(&command(2, &table, &[]).output().unwrap());
     assert_eq!(hashes(dir.path()).len(), N_GRANULES);
 }

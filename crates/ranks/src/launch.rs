@@ -153,13 +153,17 @@ mod tests {
             assert!(!found.is_launched() && found.others().is_none(), "{shell:?}");
         }
         // What the Makefile sets lets root start ranks, and starts none.
-        assert!(!launch(&[("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")]).is_launched());
+        assert!(
+            !launch(&[("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")])
+                .is_launched()
+        );
     }
 
     #[test]
     fn the_innermost_launcher_knows_best() {
         // mpirun -np 1 in an allocation, whose helpers are a step of four
-        let one = launch(&[("OMPI_COMM_WORLD_SIZE", "1"), ("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "3")]);
+        let one =
+            launch(&[("OMPI_COMM_WORLD_SIZE", "1"), ("SLURM_STEP_NUM_TASKS", "4"), ("SLURM_PROCID", "3")]);
         assert!(one.is_launched() && one.others().is_none());
         let four = launch(&[("PMI_SIZE", "4"), ("SLURM_STEP_NUM_TASKS", "1")]);
         assert_eq!(four.others().map(|o| o.n_ranks), Some(4));

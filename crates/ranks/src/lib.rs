@@ -140,8 +140,13 @@ impl World {
         drop(watch);
         let communicator = universe.world();
         if communicator.size() > 1 {
-            universe.set_buffer_size(BEAT_BYTES * usize::try_from(communicator.size()).unwrap_or(1).min(1 << 12));
-            return Ok(Self { line: Some(Line::new(communicator, patience)), patience, universe: Some(universe) });
+            universe
+                .set_buffer_size(BEAT_BYTES * usize::try_from(communicator.size()).unwrap_or(1).min(1 << 12));
+            return Ok(Self {
+                line: Some(Line::new(communicator, patience)),
+                patience,
+                universe: Some(universe),
+            });
         }
         match launch.others() {
             Some(Others { variable, value, n_ranks }) => Err(Error::Singletons { variable, value, n_ranks }),

@@ -64,7 +64,8 @@ impl Vigil {
 
     /// Whether it is time to say that this rank is there.
     pub fn is_beat_due(&mut self, now: Instant) -> bool {
-        let due = self.beaten.is_none_or(|beaten| now.saturating_duration_since(beaten) >= self.patience / BEATS);
+        let due =
+            self.beaten.is_none_or(|beaten| now.saturating_duration_since(beaten) >= self.patience / BEATS);
         if due {
             self.beaten = Some(now);
         }

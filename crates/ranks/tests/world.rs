@@ -179,7 +179,12 @@ fn one_process_in_an_allocation_of_many_tasks_is_a_world_of_one() {
     let me = std::env::current_exe().unwrap();
     let output = Command::new(me)
         .args(["--exact", "rank", "--ignored", "--nocapture"])
-        .envs([("SLURM_JOB_ID", "1"), ("SLURM_NTASKS", "4"), ("SLURM_PROCID", "0"), ("LSB_DJOB_NUMPROC", "4")])
+        .envs([
+            ("SLURM_JOB_ID", "1"),
+            ("SLURM_NTASKS", "4"),
+            ("SLURM_PROCID", "0"),
+            ("LSB_DJOB_NUMPROC", "4"),
+        ])
         .output()
         .unwrap();
     assert_eq!(taken(&output), taken(&start(None, "")));

@@ -17,7 +17,9 @@ pub(crate) fn catalogue_url(text: &str) -> anyhow::Result<Url> {
     }
     if let Some((scheme, _)) = text.split_once("://") {
         let scheme: String = scheme.chars().take(16).collect();
-        anyhow::bail!("--catalogue: want a path, a file: or an http address, found one of {scheme}: that is none");
+        anyhow::bail!(
+            "--catalogue: want a path, a file: or an http address, found one of {scheme}: that is none"
+        );
     }
     let path = std::path::absolute(text).with_context(|| format!("{text}: no path"))?;
     Url::from_file_path(&path)
@@ -123,7 +125,11 @@ mod tests {
     fn an_address_that_is_none_is_refused_without_showing_it() {
         assert_eq!(catalogue_url("https://u:p@example.org/c.json").unwrap().password(), Some("p"));
         assert_eq!(catalogue_url("/a/c.json").unwrap().scheme(), "file");
-        for wrong in ["ftp://user:SECRET@host/c.json", "https://user:SECRET@host:99999/c.json?sig=SECRET", "http://[::SECRET"] {
+        for wrong in [
+            "ftp://user:SECRET@host/c.json",
+            "https://user:SECRET@host:99999/c.json?sig=SECRET",
+            "http://[::SECRET",
+        ] {
             let said = catalogue_url(wrong).unwrap_err().to_string();
             assert!(!said.contains("SECRET") && said.contains("--catalogue"), "{said}");
         }
