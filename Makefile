@@ -159,9 +159,8 @@ same = $(and $(findstring x$1x,x$2x),$(findstring x$2x,x$1x))
 odd = $(strip $(foreach sign,: ; | = % * ? [ ] \ ~ $$ \#,$(findstring $(sign),$1)))
 one-path := AREAS RAW WORK OUT BIN PEERS REFERENCE_DATA WITHIN CLASS_PROMPT REPLAY HEADS WEIGHTS PUBLISHED PUBLISHED_FOOTPRINTS TRAIN_IMAGES LABELLED \
   LABELLED_IMAGES NIGHT_LIGHTS QUALITY COUNTIES POPULATION OFFICIAL ORDERS ORDER_RATERS SCENE_SCL
-baseline-paths = $(subst =, ,$(BASELINES))
 more-paths := SUPPLIED PERSONAS SCENE_FILES
-take-path = $(foreach word,$($1),$(if $(call odd,$(word)),$(error $1: want a path without $(call odd,$(word)), found $(word); rename it, or link to it)))
+take-path = $(foreach word,$2,$(if $(call odd,$(word)),$(error $1: want a path without $(call odd,$(word)), found $(word); rename it, or link to it)))
 take-one = $(if $(word 2,$($1)),$(error $1: want one path without spaces, found $(strip $($1)); rename it, or link to it))
 define newline
 
@@ -180,7 +179,8 @@ $(if $(unknown),$(error $(unknown): no such setting $(if $(filter command,$(firs
 $(if $(call same,$(AOI),$(asked-aoi)),,$(error AOI: want an area that goes by the name of its folder, $(asked-aoi), found $(AOI) in its settings.mk; take that line out))
 $(foreach name,$(knobs),$(if $(findstring $(newline),$(value $(name))),$(error $(name): want one line, found several; take the others out)))
 $(foreach name,$(one-path),$(call take-one,$(name)))
-$(foreach name,$(one-path) $(more-paths) baseline-paths,$(call take-path,$(name)))
+$(foreach name,$(one-path) $(more-paths),$(call take-path,$(name),$($(name))))
+$(call take-path,BASELINES,$(subst =, ,$(BASELINES)))
 
 override REFERENCE_DATA := $(abspath $(REFERENCE_DATA))
 ifneq ($(wildcard $(REFERENCE_DATA)),)
