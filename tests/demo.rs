@@ -23,11 +23,43 @@ fn the_demo_makes_a_map_and_a_page_and_a_second_demo_runs_nothing() {
 
     assert_eq!(place.make(&["-q", "AOI=accomack", "map"]).status.code(), Some(0));
     let again = place.made(&["demo"]);
-    assert!(again.contains("Nothing to be done for 'map'"), "{again}");
+    assert!(again.contains("Nothing to be done for 'made'"), "{again}");
     assert!(!again.contains("--out"), "the second demo ran a stage:\n{again}");
 
     touched_inputs_and_changed_settings(&place);
+    wrong_settings_leave_the_old_results(&place);
     two_ranks(&place);
+}
+
+/// Five settings with which a stage refuses: what was made before stays to the byte, the stage is tried again at the next make, and what
+/// went before is back with the right setting.
+fn wrong_settings_leave_the_old_results(place: &Place) {
+    let write = |name: &str, text: &str| {
+        std::fs::write(place.path(name), text).unwrap();
+        place.path(name).display().to_string()
+    };
+    let official = format!("OFFICIAL={}", write("official.csv", "zone,income\nA1,1\nA2,2\n"));
+    let recording = format!("REPLAY={}", write("bad.jsonl", "{\"no\": \"recording\"}\n"));
+    let cases: [(&[&str], &str); 5] = [
+        (&["PIXEL_M=-1"], "heatmap-stitch map"),
+        (&["COUNTIES_NAME=nmae"], "region-report report"),
+        (&[&official, "OFFICIAL_KEY=zone", "OFFICIAL_VALUE=no_such"], "region-report report"),
+        (&["STEPS=0"], "stage3-train train"),
+        (&["JUDGE=replay", &recording], "vlm-label classify"),
+    ];
+    let old = place.hashes();
+    for (wrong, stage) in cases {
+        for _ in 0..2 {
+            let output = place.make(&[&["heatmap-accomack"], wrong].concat());
+            let last = stdout(&output).lines().last().unwrap_or_default().to_owned();
+            assert!(!output.status.success() && last.contains(&format!("/{stage} ")), "{wrong:?}: {last}");
+            let same = place.hashes().into_iter().filter(|(name, _)| old.contains_key(name)).eq(old.clone());
+            assert!(same, "{wrong:?}: an old result is gone or another one");
+        }
+    }
+    place.made(&["heatmap-accomack"]);
+    let again = place.hashes();
+    assert!(old.iter().all(|(name, hash)| again.get(name) == Some(hash)));
 }
 
 fn touched_inputs_and_changed_settings(place: &Place) {

@@ -7,5 +7,8 @@ mod house;
 mod kills;
 mod layers;
 mod outage;
+mod own_scene;
 mod plan;
 mod reference;
+mod settings;
+mod stages;

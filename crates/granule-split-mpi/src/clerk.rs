@@ -42,6 +42,7 @@ impl Clerk<'_> {
             | ToClerk::Fragment { granule, rank, mailbox, .. } => {
                 (*granule, Some(Address { rank: *rank, mailbox: *mailbox }))
             }
+            ToClerk::Claim { granule } => return self.claim(*granule),
             ToClerk::Signed { granule, .. } | ToClerk::Abandon { granule } => (*granule, None),
             ToClerk::End => return,
         };
@@ -58,10 +59,30 @@ impl Clerk<'_> {
         let _ = sender.map(|sender| send(self.post, sender, &ToLane::Taken, Vec::new()));
     }
 
+    /// Begins a granule's file. In a run of several granules, one that another run writes is no failure: it comes again.
+    fn claim(&mut self, granule: usize) {
+        match Output::begin(self.task, granule) {
+            Ok(output) => {
+                self.outputs.insert(granule, output);
+                self.tell(&ToDispenser::Claimed { granule });
+            }
+            Err(error) if self.task.args.many() && is_busy(&error) => {
+                self.tell(&ToDispenser::Busy { granule })
+            }
+            Err(error) => {
+                self.end(granule, &ToDispenser::Failed { granule, reason: stage::one_line(&error) });
+            }
+        }
+    }
+
     /// Forgets a granule, and removes its part file if it has one.
     fn end(&mut self, granule: usize, news: &ToDispenser) {
         self.outputs.remove(&granule);
         self.over.insert(granule);
+        self.tell(news);
+    }
+
+    fn tell(&self, news: &ToDispenser) {
         // Where the first rank is ending, nobody waits for news.
         let _ = send(self.post, Address { rank: 0, mailbox: DISPENSER }, news, Vec::new());
     }
@@ -74,12 +95,8 @@ impl Clerk<'_> {
             return Ok(None);
         }
         let task = self.task;
-        let output = match self.outputs.entry(granule) {
-            std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
-            std::collections::btree_map::Entry::Vacant(absent) => {
-                absent.insert(Output::begin(task, granule)?)
-            }
-        };
+        let output =
+            self.outputs.get_mut(&granule).context("a file is claimed before its first piece is cut")?;
         match letter {
             ToClerk::Row { row, tally, .. } => {
                 output.waiting.insert(row, (RowGroup::from_bytes(payload), tally));
@@ -88,7 +105,7 @@ impl Clerk<'_> {
                 output.join(task, row, first_line..first_line + n_lines, &payload)?;
             }
             ToClerk::Signed { pairs, .. } => output.pairs = Some(pairs),
-            ToClerk::Abandon { .. } | ToClerk::End => {}
+            ToClerk::Claim { .. } | ToClerk::Abandon { .. } | ToClerk::End => {}
         }
         output.append()?;
         if !output.is_complete() {
@@ -97,6 +114,11 @@ impl Clerk<'_> {
         let output = self.outputs.remove(&granule).context("the file was in the making above")?;
         output.finish().map(Some)
     }
+}
+
+/// Whether another process is writing the same file.
+pub fn is_busy(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(contract::Error::Busy { .. })))
 }
 
 /// A file in the making.

@@ -3,13 +3,16 @@
 //! A lane gets granules whose file its own rank writes while there are any: then no pixel leaves the rank, and rows of tiles are
 //! seldom cut in two. After them it helps with the others: with one that nobody has begun, or the one that has most left, to its end.
 //!
+//! A file is claimed before its granule is cut. One that another run is writing is left to that run, and comes again when it is done there:
+//! two runs over one list share the work, and neither fails.
+//!
 //! Runs are long at first and short at the end of a granule, so that lanes end together. No run begins far ahead of the earliest
 //! one that is not done, so that what waits for its turn in a file stays small.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::letter::{Survey, Tally, ToLane, owner};
+use crate::letter::{Survey, Tally, ToClerk, ToLane, owner};
 use crate::render::{N_LEVELS, Ramp};
 
 /// The longest run, in units.
@@ -33,7 +36,15 @@ pub enum Outcome {
 #[derive(Debug)]
 enum Phase {
     Unseen,
-    Surveying,
+    Surveying {
+        claimed: bool,
+    },
+    /// The clerk is asked whether the file is ours; what is to do for it, if that is known.
+    Claiming(Option<Work>),
+    /// Another run writes the file.
+    Busy,
+    /// Ours after another run had it, which may have made it.
+    Claimed,
     Counting {
         next: usize,
         n_units: usize,
@@ -51,14 +62,26 @@ enum Phase {
     Over(Outcome),
 }
 
+/// What is to do for a granule.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    n_units: usize,
+    n_counted_units: usize,
+}
+
 impl Phase {
     /// Units that nobody has begun.
     fn n_left(&self) -> usize {
         match self {
-            Phase::Unseen => usize::MAX,
+            Phase::Unseen | Phase::Claimed => usize::MAX,
             Phase::Counting { next, n_units, .. } | Phase::Cutting { next, n_units, .. } => n_units - next,
-            Phase::Surveying | Phase::Over(_) => 0,
+            Phase::Surveying { .. } | Phase::Claiming(_) | Phase::Busy | Phase::Over(_) => 0,
         }
+    }
+
+    /// Whether a lane could be of use, now or soon.
+    fn is_open(&self) -> bool {
+        !matches!(self, Phase::Over(_) | Phase::Busy | Phase::Claiming(None))
     }
 }
 
@@ -99,11 +122,11 @@ impl Dispenser {
 
     /// The next thing to do for a lane of this rank, if there is one for any lane now.
     pub fn next(&mut self, rank: usize) -> Option<ToLane> {
-        let first = self.granules.iter().position(|phase| !matches!(phase, Phase::Over(_)))?;
         // More granules than lanes are never begun at once.
-        let open = first..self.granules.len().min(first + self.n_lanes + 1);
+        let open = (0..self.granules.len()).filter(|granule| self.granules[*granule].is_open());
+        let open: Vec<usize> = open.take(self.n_lanes + 1).collect();
         let is_mine = |granule: &usize| owner(*granule, self.n_ranks).rank == rank;
-        let (mut turn, mut others): (Vec<usize>, Vec<usize>) = open.partition(is_mine);
+        let (mut turn, mut others): (Vec<usize>, Vec<usize>) = open.into_iter().partition(is_mine);
         let last = self.last.get(&rank);
         others.sort_by_key(|granule| (last != Some(granule), Reverse(self.granules[*granule].n_left())));
         turn.append(&mut others);
@@ -114,23 +137,54 @@ impl Dispenser {
         Some(order)
     }
 
-    /// A granule was opened.
-    pub fn surveyed(&mut self, granule: usize, survey: Survey) {
+    /// A granule was opened; what its clerk is to be told.
+    pub fn surveyed(&mut self, granule: usize, survey: Survey) -> Option<ToClerk> {
         let phase = &mut self.granules[granule];
-        if !matches!(phase, Phase::Surveying) {
-            return;
+        let Phase::Surveying { claimed } = *phase else { return None };
+        match survey {
+            Survey::MadeAlready => {
+                *phase = Phase::Over(Outcome::MadeAlready);
+                claimed.then_some(ToClerk::Abandon { granule })
+            }
+            Survey::ToCut { n_units, n_counted_units } if claimed => {
+                *phase = begun(Work { n_units, n_counted_units });
+                None
+            }
+            Survey::ToCut { n_units, n_counted_units } => {
+                *phase = Phase::Claiming(Some(Work { n_units, n_counted_units }));
+                Some(ToClerk::Claim { granule })
+            }
         }
-        *phase = match survey {
-            Survey::MadeAlready => Phase::Over(Outcome::MadeAlready),
-            Survey::ToCut { n_units, n_counted_units: 0 } => cutting(n_units, Vec::new()),
-            Survey::ToCut { n_units, n_counted_units } => Phase::Counting {
-                next: 0,
-                n_units: n_counted_units,
-                n_counted: 0,
-                n_to_cut: n_units,
-                counts: Vec::new(),
-            },
-        };
+    }
+
+    /// A granule's file is this run's to write.
+    pub fn claimed(&mut self, granule: usize) {
+        let phase = &mut self.granules[granule];
+        if let Phase::Claiming(work) = phase {
+            *phase = work.map_or(Phase::Claimed, begun);
+        }
+    }
+
+    /// Another run is writing a granule's file.
+    pub fn busy(&mut self, granule: usize) {
+        if matches!(self.granules[granule], Phase::Claiming(_)) {
+            self.granules[granule] = Phase::Busy;
+        }
+    }
+
+    /// Whether another run is writing files that this one waits for.
+    pub fn waits(&self) -> bool {
+        self.granules.iter().any(|phase| matches!(phase, Phase::Busy))
+    }
+
+    /// Asks again for the files that another run was writing; what their clerks are to be told.
+    pub fn ask_again(&mut self) -> Vec<(usize, ToClerk)> {
+        let busy = self.granules.iter_mut().enumerate().filter(|(_, phase)| matches!(phase, Phase::Busy));
+        busy.map(|(granule, phase)| {
+            *phase = Phase::Claiming(None);
+            (granule, ToClerk::Claim { granule })
+        })
+        .collect()
     }
 
     /// The numbers in some units were counted.
@@ -173,14 +227,21 @@ impl Dispenser {
     }
 }
 
+fn begun(Work { n_units, n_counted_units }: Work) -> Phase {
+    if n_counted_units == 0 {
+        return cutting(n_units, Vec::new());
+    }
+    Phase::Counting { next: 0, n_units: n_counted_units, n_counted: 0, n_to_cut: n_units, counts: Vec::new() }
+}
+
 fn cutting(n_units: usize, ramps: Vec<(f64, f64)>) -> Phase {
     Phase::Cutting { next: 0, n_units, running: BTreeMap::new(), signed: false, ramps }
 }
 
 fn next_of(granule: usize, phase: &mut Phase, n_lanes: usize) -> Option<ToLane> {
     match phase {
-        Phase::Unseen => {
-            *phase = Phase::Surveying;
+        Phase::Unseen | Phase::Claimed => {
+            *phase = Phase::Surveying { claimed: matches!(phase, Phase::Claimed) };
             Some(ToLane::Survey { granule })
         }
         Phase::Counting { next, n_units, .. } if *next < *n_units => {
@@ -202,7 +263,7 @@ fn next_of(granule: usize, phase: &mut Phase, n_lanes: usize) -> Option<ToLane> 
             running.insert(from, *next);
             Some(ToLane::Cut { granule, from, to: *next, ramps: ramps.clone() })
         }
-        Phase::Surveying | Phase::Counting { .. } | Phase::Cutting { .. } | Phase::Over(_) => None,
+        _ => None,
     }
 }
 
@@ -214,6 +275,12 @@ fn run(n_left: usize, n_lanes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Surveys a granule whose file nobody else writes.
+    fn open(dispenser: &mut Dispenser, granule: usize, survey: Survey) {
+        assert_eq!(dispenser.surveyed(granule, survey), Some(ToClerk::Claim { granule }));
+        dispenser.claimed(granule);
+    }
 
     /// Lets lanes that work at different speeds do all there is; returns the units that were cut, in the order in which they were handed out.
     fn drive(n_granules: usize, n_lanes: usize, n_units: usize) -> Vec<(usize, usize)> {
@@ -232,7 +299,7 @@ mod tests {
             idle.push(rank);
             match order {
                 ToLane::Survey { granule } => {
-                    dispenser.surveyed(granule, Survey::ToCut { n_units, n_counted_units: 0 });
+                    open(&mut dispenser, granule, Survey::ToCut { n_units, n_counted_units: 0 });
                 }
                 ToLane::Cut { granule, from, to, .. } => {
                     cut.extend((from..to).map(|unit| (granule, unit)));
@@ -268,7 +335,7 @@ mod tests {
         let mut cut_by_first = [0; 4];
         let mut turn = |rank: usize| {
             match dispenser.next(rank).expect("there is work for all") {
-                ToLane::Survey { granule } => dispenser.surveyed(granule, survey.clone()),
+                ToLane::Survey { granule } => open(&mut dispenser, granule, survey.clone()),
                 ToLane::Cut { granule, from, to, .. } => {
                     dispenser.cut(granule, from);
                     cut_by_first[granule] += if rank == 0 { to - from } else { 0 };
@@ -290,7 +357,7 @@ mod tests {
     fn a_slow_lane_keeps_the_others_from_running_far_ahead() {
         let mut dispenser = Dispenser::new(1, 2, 1);
         dispenser.next(0);
-        dispenser.surveyed(0, Survey::ToCut { n_units: 1000, n_counted_units: 0 });
+        open(&mut dispenser, 0, Survey::ToCut { n_units: 1000, n_counted_units: 0 });
         dispenser.next(0);
         let mut furthest = 0;
         while let Some(ToLane::Cut { from, to, .. }) = dispenser.next(0) {
@@ -316,10 +383,43 @@ mod tests {
     }
 
     #[test]
+    fn a_granule_that_another_run_writes_is_left_to_it_and_comes_again() {
+        let (mut dispenser, cut) =
+            (Dispenser::new(2, 1, 1), Survey::ToCut { n_units: 1, n_counted_units: 0 });
+        assert_eq!(dispenser.next(0), Some(ToLane::Survey { granule: 0 }));
+        assert_eq!(dispenser.surveyed(0, cut.clone()), Some(ToClerk::Claim { granule: 0 }));
+        dispenser.busy(0);
+        assert_eq!(dispenser.next(0), Some(ToLane::Survey { granule: 1 }), "the next one meanwhile");
+        assert_eq!(dispenser.surveyed(1, Survey::MadeAlready), None);
+        assert_eq!((dispenser.next(0), dispenser.waits()), (None, true));
+        for round in 0..2 {
+            assert_eq!(dispenser.ask_again(), [(0, ToClerk::Claim { granule: 0 })]);
+            if round == 0 {
+                dispenser.busy(0);
+            }
+        }
+        dispenser.claimed(0);
+        assert!(!dispenser.waits());
+        assert_eq!(dispenser.next(0), Some(ToLane::Survey { granule: 0 }), "the other run may have made it");
+        assert_eq!(dispenser.surveyed(0, Survey::MadeAlready), Some(ToClerk::Abandon { granule: 0 }));
+        assert_eq!(dispenser.outcomes(), Some(vec![Outcome::MadeAlready; 2]));
+        // or it may have been killed
+        let mut dispenser = Dispenser::new(1, 1, 1);
+        dispenser.next(0);
+        dispenser.surveyed(0, cut.clone());
+        dispenser.busy(0);
+        dispenser.ask_again();
+        dispenser.claimed(0);
+        dispenser.next(0);
+        assert_eq!(dispenser.surveyed(0, cut), None, "claimed already");
+        assert_eq!(dispenser.next(0), Some(ToLane::Sign { granule: 0 }));
+    }
+
+    #[test]
     fn cutting_waits_until_all_numbers_are_counted() {
         let mut dispenser = Dispenser::new(1, 1, 1);
         dispenser.next(0);
-        dispenser.surveyed(0, Survey::ToCut { n_units: 2, n_counted_units: 2 });
+        open(&mut dispenser, 0, Survey::ToCut { n_units: 2, n_counted_units: 2 });
         let mut counts = vec![0; N_LEVELS];
         counts[100..200].fill(1);
         assert_eq!(dispenser.next(0), Some(ToLane::Count { granule: 0, from: 0, to: 1 }));

@@ -57,6 +57,9 @@ pub struct Args {
     /// Threads that compute, a rank [default: the processors of a host, shared among its ranks]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// Seconds that a rank may give no sign of life before all are ended
+    #[arg(long, value_name = "S", default_value_t = ranks::PATIENCE.as_secs() as u32, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub rank_timeout_s: u32,
     /// Also write each tile as a PNG for people into this folder, named as in the study
     #[arg(long, value_name = "FOLDER")]
     pub png: Option<PathBuf>,

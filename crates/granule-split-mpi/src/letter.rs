@@ -61,6 +61,10 @@ pub enum ToDispenser {
     Ready { rank: usize, mailbox: usize },
     /// A granule was opened.
     Surveyed { granule: usize, survey: Survey },
+    /// A granule's file is this run's to write.
+    Claimed { granule: usize },
+    /// Another run is writing a granule's file.
+    Busy { granule: usize },
     /// Units were counted; the payload holds the counts, 8 bytes each.
     Counted { granule: usize, from: usize, to: usize },
     /// Units were cut.
@@ -90,6 +94,8 @@ pub enum Survey {
 /// To the clerk who owns a granule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToClerk {
+    /// Begin a granule's file, so that no other run does.
+    Claim { granule: usize },
     /// A finished row of tiles; the payload is its row group.
     Row { granule: usize, row: usize, tally: Tally, rank: usize, mailbox: usize },
     /// Some lines of a row of tiles; the payload is a fragment.

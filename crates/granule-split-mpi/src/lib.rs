@@ -18,11 +18,13 @@
 //! `--index-out` reads the finished files, so the first rank must see all of them.
 //!
 //! Promises. Process killed, machine lost power, disk full: the old file stays or the new one is whole, and a run of several granules
-//! goes on with those that are missing. A rank that dies ends all of them. Bad input: one line, no file. Hostile input: names of exported
+//! goes on with those that are missing. A rank that dies, or is silent for `--rank-timeout-s`, ends all of them. Two runs over one list share
+//! it: a granule that the other is making is waited for, and made where the other ends without it. Bad input: one line, no file. Hostile input: names of exported
 //! pictures are made of ids that were checked, and never leave their folder.
 //!
 //! Left out: overlapping windows, reprojection, pictures again for granules that are made already.
 
+mod advice;
 mod clerk;
 mod cloud;
 mod cut;
@@ -40,6 +42,9 @@ mod scene;
 mod share;
 mod strip;
 
+use std::path::Path;
+use std::time::Duration;
+
 use anyhow::bail;
 use ranks::World;
 use stage::Ledger;
@@ -51,6 +56,7 @@ pub use render::Render;
 
 use dispenser::Outcome;
 use lane::Task;
+use share::ASK_EVERY;
 
 /// Splits the scenes, on as many ranks as there are.
 ///
@@ -58,7 +64,7 @@ use lane::Task;
 /// If a scene is no projected raster of bytes or reflectance, lacks a band, is smaller than a tile or damaged, or an output cannot be written; of several
 /// granules only those fail that must.
 pub fn run(args: Args) -> anyhow::Result<Ledger> {
-    ranks::run(|world| split(world, &args))
+    ranks::run_within(Duration::from_secs(args.rank_timeout_s.into()), |world| split(world, &args))
 }
 
 fn split(world: &World, args: &Args) -> anyhow::Result<Ledger> {
@@ -72,10 +78,23 @@ fn conclude(args: &Args, jobs: &[Job], outcomes: Vec<Outcome>) -> anyhow::Result
     let whole = jobs.iter().zip(&outcomes).filter(|(_, outcome)| !matches!(outcome, Outcome::Failed(_)));
     let whole: Vec<&Job> = whole.map(|(job, _)| job).collect();
     let ledger = if args.many() { granules(jobs, outcomes) } else { tiles(outcomes)? };
+    if let (false, [job]) = (args.many(), jobs) {
+        advice::give(args, job, usize::try_from(ledger.n_in)?)?;
+    }
     if let Some(path) = &args.index_out {
-        index::write(path, &whole)?;
+        write_index(path, &whole, args.many())?;
     }
     Ok(ledger)
+}
+
+/// Another run over the same list writes the same index: it is waited for.
+fn write_index(path: &Path, whole: &[&Job], waits: bool) -> anyhow::Result<()> {
+    loop {
+        match index::write(path, whole) {
+            Err(error) if waits && clerk::is_busy(&error) => std::thread::sleep(ASK_EVERY),
+            done => return done,
+        }
+    }
 }
 
 /// The ledger of one granule counts its tiles.

@@ -1,12 +1,19 @@
 //! The run: on every rank a clerk and lanes, on the first one also the dispenser, and their beginning and end.
 
-use ranks::{Address, Mailbox, Post, World};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use ranks::{Address, Mailbox, Post, Received, World};
 use stage::Progress;
+use tracing::info;
 
 use crate::clerk;
 use crate::dispenser::{Dispenser, Outcome};
 use crate::lane::{self, Task};
 use crate::letter::{CLERK, DISPENSER, FIRST_LANE, Survey, ToClerk, ToDispenser, ToLane, open, owner, send};
+
+/// How often to ask for a file that another run is writing.
+pub const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Splits all granules and concludes on the first rank, while the others still wait: an error there finds none of them half gone.
 ///
@@ -55,6 +62,8 @@ struct Hall<'a> {
     /// Lanes that asked, and got nothing yet.
     idle: Vec<Address>,
     n_ended: usize,
+    /// Granules of which it was said that another run makes them.
+    waited_for: BTreeSet<usize>,
     progress: Option<Progress>,
 }
 
@@ -62,15 +71,37 @@ impl<'a> Hall<'a> {
     fn new(task: Task<'a>, post: &'a Post, n_lanes: usize) -> Self {
         let progress = task.args.many().then(|| Progress::over("granules", task.jobs.len()));
         let dispenser = Dispenser::new(task.jobs.len(), n_lanes, task.n_ranks);
-        Self { task, post, n_lanes, dispenser, idle: Vec::new(), n_ended: 0, progress }
+        Self {
+            task,
+            post,
+            n_lanes,
+            dispenser,
+            idle: Vec::new(),
+            n_ended: 0,
+            waited_for: BTreeSet::new(),
+            progress,
+        }
     }
 
     /// Hands out work until all granules are over and all lanes have ended.
     fn serve(mut self, letters: &Mailbox) -> anyhow::Result<Vec<Outcome>> {
+        let mut asked = Instant::now();
         while self.n_ended < self.n_lanes {
-            let Some(letter) = letters.receive() else { break };
-            let (news, payload) = open::<ToDispenser>(letter)?;
-            self.hear(news, &payload)?;
+            let wait = if self.dispenser.waits() { ASK_EVERY } else { Duration::MAX };
+            match letters.receive_for(wait) {
+                Received::Letter(letter) => {
+                    let (news, payload) = open::<ToDispenser>(letter)?;
+                    self.hear(news, &payload)?;
+                }
+                Received::Nothing => {}
+                Received::End => break,
+            }
+            if asked.elapsed() >= ASK_EVERY {
+                asked = Instant::now();
+                for (granule, claim) in self.dispenser.ask_again() {
+                    self.tell_clerk(granule, &claim)?;
+                }
+            }
             self.employ()?;
         }
         Ok(self.dispenser.outcomes().unwrap_or_default())
@@ -84,7 +115,19 @@ impl<'a> Hall<'a> {
                 if let (Survey::ToCut { n_units, .. }, None) = (&survey, &self.progress) {
                     self.progress = Some(Progress::over("rows of blocks", *n_units));
                 }
-                self.dispenser.surveyed(granule, survey);
+                if let Some(order) = self.dispenser.surveyed(granule, survey) {
+                    self.tell_clerk(granule, &order)?;
+                }
+            }
+            ToDispenser::Claimed { granule } => self.dispenser.claimed(granule),
+            ToDispenser::Busy { granule } => {
+                if self.waited_for.insert(granule) {
+                    info!(
+                        "{}: another run is making it; this one comes back to it",
+                        self.task.jobs[granule].granule
+                    );
+                }
+                self.dispenser.busy(granule);
             }
             ToDispenser::Counted { granule, from, to } => {
                 let counts: Vec<u64> =
@@ -100,8 +143,7 @@ impl<'a> Hall<'a> {
             ToDispenser::Written { granule, tally } => self.dispenser.written(granule, tally),
             ToDispenser::Failed { granule, reason } => {
                 if self.dispenser.failed(granule, reason) {
-                    let clerk = owner(granule, self.task.n_ranks);
-                    send(self.post, clerk, &ToClerk::Abandon { granule }, Vec::new())?;
+                    self.tell_clerk(granule, &ToClerk::Abandon { granule })?;
                 }
             }
             ToDispenser::Ended => self.n_ended += 1,
@@ -111,6 +153,10 @@ impl<'a> Hall<'a> {
             self.progress.iter_mut().for_each(|progress| progress.add(n_more));
         }
         Ok(())
+    }
+
+    fn tell_clerk(&self, granule: usize, order: &ToClerk) -> anyhow::Result<()> {
+        send(self.post, owner(granule, self.task.n_ranks), order, Vec::new())
     }
 
     /// A lane that cannot be employed at once gives away what it has half done, because others may wait for it.

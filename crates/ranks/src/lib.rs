@@ -6,48 +6,39 @@
 //!
 //! An error on any rank ends all of them: with one rank it returns to the caller, with more it is printed once and the whole world
 //! is aborted with exit code 1, since ranks that wait for each other cannot be told. A thread that panics ends all ranks with 101.
-//! A rank that is killed from outside is noticed by `mpirun` (`srun`: with `--kill-on-bad-exit`).
+//! A rank that is killed from outside is noticed by `mpirun` (`srun`: with `--kill-on-bad-exit`); one that is stopped, or whose host is gone, by
+//! the others: each says now and then that it is there, and silence for longer than [`PATIENCE`] ends all ranks with a line that names it.
 //!
 //! Left out: what letters mean, who waits for whom, how much may be under way at once (their readers and writers agree on that), and
 //! several worlds in one process.
 
+mod launch;
+mod line;
 mod post;
+mod vigil;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use mpi::collective::SystemOperation;
+use mpi::Threading;
 use mpi::environment::Universe;
-use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator, CommunicatorCollectives};
-use mpi::{Rank, Threading};
+use mpi::traits::Communicator;
 
-pub use post::{Address, Guard, Mailbox, Post};
+pub use post::{Address, Guard, Mailbox, Post, Received};
 
-/// Variables in which a launcher says how many ranks it started. A world of one beside a larger number here means that the ranks
-/// do not see each other.
-const LAUNCHER_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"];
+use launch::{Launch, Others};
+use line::Line;
+use post::Ended;
 
-/// How the variables of launchers begin. A process that sees none of them was started by no launcher: it is alone, and does without MPI,
-/// whose start costs as long as decoding a third of a scene.
-const LAUNCHER_PREFIXES: [&str; 11] = [
-    "OMPI_COMM_",
-    "OMPI_MCA_orte_",
-    "PMI",
-    "PRTE_",
-    "MV2_COMM_",
-    "PALS_",
-    "HYDI_",
-    "I_MPI_",
-    "SLURM_",
-    "FLUX_",
-    "JSM_",
-];
+/// How long a rank may give no sign of life before all are ended, where a program has no other wish.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long after rank 0 each further rank speaks of an error.
-const TURN: Duration = Duration::from_millis(250);
-const LAST_TURN: Duration = Duration::from_secs(2);
+/// How many times as long MPI may take to start: on thousands of ranks it does.
+const START: u32 = 5;
+
+/// Room for signs of life on their way, for each rank that listens.
+const BEAT_BYTES: usize = 16 << 10;
 
 /// Exit code of a panic, as Rust has it.
 const PANICKED: i32 = 101;
@@ -63,14 +54,38 @@ pub enum Error {
     Started,
     /// N lone processes instead of N ranks.
     #[error(
-        "want {launched} ranks as {variable} says, found a world of one: the launcher and this program's MPI do not speak to each other; \
-         start it with `mpirun -np {launched}` or `srun --mpi=pmix`, or one process alone with `srun -n 1`"
+        "want {n_ranks} ranks as {variable}={value} says, found a world of one: the launcher and this program's MPI do not speak to each other; \
+         start it with `mpirun -np {n_ranks}` or `srun --mpi=pmix`, or one process alone with `mpirun -np 1` or without a launcher"
     )]
     Singletons {
         /// The variable that says so.
         variable: &'static str,
         /// Its value.
-        launched: u64,
+        value: u64,
+        /// How many ranks there are at least.
+        n_ranks: u64,
+    },
+    /// A rank gave no sign of life.
+    #[error(
+        "want a sign of life from rank {rank} every {patience_s} s, found none: its process is stopped or its host is gone; \
+         all ranks end, and the same run again makes what is missing"
+    )]
+    Silent {
+        /// The rank.
+        rank: usize,
+        /// How long it may be silent.
+        patience_s: u64,
+    },
+    /// Some rank does not come to the start or the end.
+    #[error(
+        "want all ranks at the {place} of MPI within {patience_s} s, found some missing: a process is stopped or a host is gone; \
+         start the run again"
+    )]
+    Missing {
+        /// Start or end.
+        place: &'static str,
+        /// How long that may take.
+        patience_s: u64,
     },
     /// A letter is longer than a message may be.
     #[error(
@@ -84,58 +99,74 @@ pub enum Error {
 
 /// All ranks of this run.
 pub struct World {
-    /// Nothing where no launcher started this process.
-    communicator: Option<SimpleCommunicator>,
-    rank: usize,
-    size: usize,
+    /// Nothing where no launcher started this process, or it started only this one.
+    line: Option<Line>,
+    patience: Duration,
     // Last, so that MPI ends after the communicator is gone.
-    _universe: Option<Universe>,
+    universe: Option<Universe>,
 }
 
-/// Starts the world, does `work` in it on every rank, and ends it.
+/// Starts the world, does `work` in it on every rank, and ends it. A rank that gives no sign of life for [`PATIENCE`] ends all of them.
 ///
 /// # Errors
 /// What `work` returns, in a world of one. In a larger world an error is printed as `program: error: ...` and ends all ranks with exit code 1.
 pub fn run<T, E: From<Error> + Display>(work: impl FnOnce(&World) -> Result<T, E>) -> Result<T, E> {
-    let world = World::start()?;
-    match work(&world) {
-        Err(error) if world.size > 1 => world.fail(&error),
-        result => result,
+    run_within(PATIENCE, work)
+}
+
+/// As [`run`], with another patience.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_within<T, E: From<Error> + Display>(
+    patience: Duration,
+    work: impl FnOnce(&World) -> Result<T, E>,
+) -> Result<T, E> {
+    let world = World::start(patience)?;
+    match (work(&world), &world.line) {
+        (Err(error), Some(line)) => line.fail(&error),
+        (result, _) => result,
     }
 }
 
 impl World {
-    fn start() -> Result<Self, Error> {
-        if !is_launched(std::env::vars_os().map(|(name, _)| name)) {
-            return Ok(Self { communicator: None, rank: 0, size: 1, _universe: None });
+    fn start(patience: Duration) -> Result<Self, Error> {
+        let launch = Launch::read();
+        if !launch.is_launched() {
+            return Ok(Self { line: None, patience, universe: None });
         }
-        let (universe, _) = mpi::initialize_with_threading(Threading::Funneled).ok_or(Error::Started)?;
+        let watch = watch("start", patience * START);
+        let (mut universe, _) = mpi::initialize_with_threading(Threading::Funneled).ok_or(Error::Started)?;
+        drop(watch);
         let communicator = universe.world();
-        let size = usize::try_from(communicator.size()).unwrap_or(1);
-        if size == 1 {
-            refuse_singletons(|name| std::env::var(name).ok())?;
+        if communicator.size() > 1 {
+            universe
+                .set_buffer_size(BEAT_BYTES * usize::try_from(communicator.size()).unwrap_or(1).min(1 << 12));
+            return Ok(Self {
+                line: Some(Line::new(communicator, patience)),
+                patience,
+                universe: Some(universe),
+            });
         }
-        Ok(Self {
-            rank: usize::try_from(communicator.rank()).unwrap_or(0),
-            size,
-            communicator: Some(communicator),
-            _universe: Some(universe),
-        })
+        match launch.others() {
+            Some(Others { variable, value, n_ranks }) => Err(Error::Singletons { variable, value, n_ranks }),
+            None => Ok(Self { line: None, patience, universe: Some(universe) }),
+        }
     }
 
     /// This process's number, from 0.
     pub fn rank(&self) -> usize {
-        self.rank
+        self.line.as_ref().map_or(0, Line::rank)
     }
 
     /// Number of processes.
     pub fn size(&self) -> usize {
-        self.size
+        self.line.as_ref().map_or(1, Line::size)
     }
 
     /// Whether this is the rank that takes results, logs and writes.
     pub fn is_root(&self) -> bool {
-        self.rank == 0
+        self.rank() == 0
     }
 
     /// Runs `work` on a thread of its own, with mailboxes on every rank, while the main thread carries letters between ranks.
@@ -150,7 +181,7 @@ impl World {
         n_mailboxes: usize,
         work: impl FnOnce(Post, Vec<Mailbox>) -> Result<T, E> + Send,
     ) -> Result<T, E> {
-        let (office, post, mailboxes) = post::open(self.rank, n_mailboxes);
+        let (office, post, mailboxes) = post::open(self.rank(), n_mailboxes);
         std::thread::scope(|scope| {
             let guard = post.guard();
             let worker = scope.spawn(move || {
@@ -160,7 +191,7 @@ impl World {
                 }
                 result
             });
-            if !office.carry(self.shared()) {
+            if office.carry(self.line.as_ref(), || worker.is_finished()) == Ended::Panicked {
                 self.end(PANICKED);
             }
             // A panic was an order to end above; this cannot be reached with one.
@@ -171,55 +202,62 @@ impl World {
     /// Threads that this rank may compute on: the processors it may use, shared fairly with the ranks of this host that may use the same.
     pub fn fair_threads(&self) -> usize {
         let n_processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let Some(communicator) = self.shared() else { return n_processors };
-        let host = communicator.split_shared(self.rank as Rank);
-        let mine = fingerprint(&allowed_processors());
-        let mut all = vec![0u64; usize::try_from(host.size()).unwrap_or(1)];
-        host.all_gather_into(&mine, &mut all[..]);
-        let n_sharers = all.iter().filter(|other| **other == mine).count();
+        let Some(line) = &self.line else { return n_processors };
+        let mine = fingerprint(&[host(), allowed_processors()].concat());
+        let n_sharers = line.exchange(&[mine]).iter().filter(|other| other[..] == [mine]).count();
         (n_processors / n_sharers.max(1)).max(1)
     }
 
     /// The sum of each count over all ranks, on every rank: for one ledger at the end.
     pub fn sum(&self, counts: &[u64]) -> Vec<u64> {
-        let Some(communicator) = self.shared() else { return counts.to_vec() };
-        let mut sums = vec![0; counts.len()];
-        communicator.all_reduce_into(counts, &mut sums[..], SystemOperation::sum());
-        sums
-    }
-
-    /// The way to other ranks, if there are any.
-    fn shared(&self) -> Option<&SimpleCommunicator> {
-        self.communicator.as_ref().filter(|_| self.size > 1)
+        let Some(line) = &self.line else { return counts.to_vec() };
+        let all = line.exchange(counts);
+        (0..counts.len()).map(|i| all.iter().filter_map(|counts| counts.get(i)).sum()).collect()
     }
 
     /// Ends all ranks, this process above all: its threads wait for one another.
     fn end(&self, code: i32) -> ! {
-        if let Some(communicator) = self.shared() {
-            communicator.abort(code);
+        match &self.line {
+            Some(line) => line.end(code),
+            None => std::process::exit(code),
         }
-        std::process::exit(code)
-    }
-
-    /// Says the error and ends all ranks. An error that all ranks find, such as a missing file, is said once: ranks take turns, and the
-    /// first to speak ends the others.
-    fn fail(&self, error: &dyn Display) -> ! {
-        let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
-        let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        std::thread::sleep((TURN * self.rank as u32).min(LAST_TURN));
-        // One write, so that lines of two ranks cannot mix. Nothing is left to do where it fails.
-        let _ = std::io::stderr().write_all(format!("{name}: error: {error:#}\n").as_bytes());
-        self.end(1)
     }
 }
 
 impl Drop for World {
-    /// A rank that panics must not wait for the others in MPI's farewell: they wait for it.
+    /// A rank that panics must not wait for the others in MPI's farewell: they wait for it. Nor must any wait for good.
     fn drop(&mut self) {
-        if let Some(communicator) = self.shared().filter(|_| std::thread::panicking()) {
-            communicator.abort(PANICKED);
+        let Some(line) = self.line.take() else { return };
+        if std::thread::panicking() {
+            line.communicator().abort(PANICKED);
         }
+        let watch = watch("end", self.patience);
+        drop(line);
+        drop(self.universe.take());
+        drop(watch);
     }
+}
+
+/// Ends this process, and with it the launcher's others, if what follows takes longer than this. MPI's own start and end cannot be asked
+/// how far they are. Dropped in time, it does nothing.
+fn watch(place: &'static str, patience: Duration) -> mpsc::Sender<()> {
+    const STEP: Duration = Duration::from_secs(1);
+    let (watch, over) = mpsc::channel::<()>();
+    // Seconds are counted one by one: those in which the whole job was stopped are none.
+    let n_steps = patience.as_secs().max(1);
+    std::thread::spawn(move || {
+        let waits = (0..n_steps).all(|_| over.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout));
+        if waits {
+            line::say(&Error::Missing { place, patience_s: n_steps });
+            std::process::exit(1);
+        }
+    });
+    watch
+}
+
+/// What tells this host from others: a number that Linux draws at its start; elsewhere nothing, and all ranks count as of one host.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 /// The processors that this process may use, as Linux lists them; elsewhere nothing, and all ranks of a host count as sharing.
@@ -233,47 +271,4 @@ fn allowed_processors() -> String {
 fn fingerprint(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn is_launched(mut names: impl Iterator<Item = std::ffi::OsString>) -> bool {
-    names.any(|name| LAUNCHER_PREFIXES.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)))
-}
-
-fn refuse_singletons(variable_of: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    for variable in LAUNCHER_SIZES {
-        let launched = variable_of(variable).and_then(|text| text.trim().parse().ok());
-        if let Some(launched @ 2..) = launched {
-            return Err(Error::Singletons { variable, launched });
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_a_launcher_started_is_told_from_one_that_a_person_did() {
-        let launched = |names: &[&str]| is_launched(names.iter().map(Into::into));
-        for name in LAUNCHER_SIZES.iter().chain(&["PMIX_RANK", "PMI_RANK", "SLURM_PROCID"]) {
-            assert!(launched(&["HOME", name]), "{name}");
-        }
-        // What the Makefile sets lets root start ranks, and starts none.
-        assert!(!launched(&["HOME", "PATH", "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"]));
-    }
-
-    #[test]
-    fn lone_processes_started_as_many_are_refused() {
-        for name in LAUNCHER_SIZES {
-            let environment = |n: &'static str| move |asked: &str| (asked == name).then(|| n.to_owned());
-            assert!(matches!(
-                refuse_singletons(environment("4")),
-                Err(Error::Singletons { launched: 4, .. })
-            ));
-            assert!(refuse_singletons(environment("1")).is_ok());
-            assert!(refuse_singletons(environment("nonsense")).is_ok());
-        }
-        assert!(refuse_singletons(|_| None).is_ok());
-    }
 }

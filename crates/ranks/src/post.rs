@@ -3,16 +3,10 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use mpi::point_to_point::MatchedReceiveVec;
-use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator, Destination, Source};
-use mpi::{Rank, Tag};
+use mpi::Tag;
 
+use crate::line::{BEAT, Line, Pause};
 use crate::{Error, MAX_MESSAGE_BYTES};
-
-/// How long the main thread sleeps where no letter came: short after one, longer in silence, so that idle ranks cost nothing.
-const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A mailbox of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +34,26 @@ impl Mailbox {
     pub fn receive(&self) -> Option<Vec<u8>> {
         self.letters.recv().ok()
     }
+
+    /// Waits for the next letter for so long.
+    pub fn receive_for(&self, wait: Duration) -> Received {
+        match self.letters.recv_timeout(wait) {
+            Ok(letter) => Received::Letter(letter),
+            Err(RecvTimeoutError::Timeout) => Received::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Received::End,
+        }
+    }
+}
+
+/// What came of waiting for a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// A letter.
+    Letter(Vec<u8>),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing any more: no thread of this rank can send.
+    End,
 }
 
 enum Order {
@@ -117,57 +131,55 @@ pub(crate) fn open(rank: usize, n_mailboxes: usize) -> (Office, Post, Vec<Mailbo
     (Office { rank, here: here.clone(), orders }, Post { rank, here, away }, mailboxes)
 }
 
-impl Office {
-    /// Carries letters until no thread of this rank can send any more, alone or to other ranks; false if a thread panicked.
-    pub(crate) fn carry(self, communicator: Option<&SimpleCommunicator>) -> bool {
-        let Some(communicator) = communicator else {
-            return !matches!(self.orders.recv(), Ok(Order::Panicked));
-        };
-        let mut pause = SHORTEST_PAUSE;
-        loop {
-            match self.orders.recv_timeout(pause) {
-                Ok(Order::Send(to, letter)) => {
-                    self.send(communicator, to, &letter);
-                    pause = SHORTEST_PAUSE;
-                }
-                Ok(Order::Stop) => return true,
-                Ok(Order::Panicked) => return false,
-                Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(LONGEST_PAUSE),
-                Err(RecvTimeoutError::Disconnected) => return true,
-            }
-            if self.deliver(communicator) {
-                pause = SHORTEST_PAUSE;
-            }
-        }
-    }
+/// Whether the threads of a rank ended as they should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Well,
+    /// The work failed; the caller has the reason.
+    Stopped,
+    Panicked,
+}
 
-    /// Sends one letter, and takes what arrives meanwhile, so that two ranks that send to each other never wait for each other.
-    fn send(&self, communicator: &SimpleCommunicator, to: Address, letter: &[u8]) {
-        mpi::request::scope(|scope| {
-            let process = communicator.process_at_rank(to.rank as Rank);
-            let mut request = process.immediate_send_with_tag(scope, letter, to.mailbox as Tag);
-            let mut pause = SHORTEST_PAUSE;
-            while let Err(unfinished) = request.test() {
-                request = unfinished;
-                if self.deliver(communicator) {
-                    pause = SHORTEST_PAUSE;
-                } else {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+impl Office {
+    /// Carries letters until no thread of this rank can send any more and `is_over` says that the work has returned, alone or to other ranks.
+    pub(crate) fn carry(self, line: Option<&Line>, is_over: impl Fn() -> bool) -> Ended {
+        let Some(line) = line else {
+            let panicked = matches!(self.orders.recv(), Ok(Order::Panicked));
+            return if panicked { Ended::Panicked } else { Ended::Well };
+        };
+        line.begin_vigil();
+        let mut pause = Pause::new();
+        let mut wait = pause.next(true);
+        loop {
+            let sent = match self.orders.recv_timeout(wait) {
+                Ok(Order::Send(to, letter)) => {
+                    line.send(to.rank, to.mailbox as Tag, &letter);
+                    true
                 }
-            }
-        });
+                Ok(Order::Stop) => return Ended::Stopped,
+                Ok(Order::Panicked) => return Ended::Panicked,
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) if is_over() => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    std::thread::sleep(wait);
+                    false
+                }
+            };
+            line.attend();
+            wait = pause.next(self.deliver(line) || sent);
+        }
+        line.part();
+        Ended::Well
     }
 
     /// Puts what has arrived into the mailboxes; whether there was anything.
-    fn deliver(&self, communicator: &SimpleCommunicator) -> bool {
+    fn deliver(&self, line: &Line) -> bool {
         let mut any = false;
-        while let Some(arrived) = communicator.any_process().immediate_matched_probe() {
-            let (letter, status) = arrived.matched_receive_vec::<u8>();
-            debug_assert_ne!(status.source_rank(), self.rank as Rank, "letters at home take the short way");
-            let mailbox = usize::try_from(status.tag()).ok().and_then(|tag| self.here.get(tag));
+        while let Some(arrived) = line.take(|arrived| arrived.tag < BEAT) {
+            debug_assert_ne!(arrived.from, self.rank, "letters at home take the short way");
+            let mailbox = usize::try_from(arrived.tag).ok().and_then(|tag| self.here.get(tag));
             // A reader that has gone needs no letter.
-            let _ = mailbox.map(|mailbox| mailbox.send(letter));
+            let _ = mailbox.map(|mailbox| mailbox.send(arrived.bytes));
             any = true;
         }
         any

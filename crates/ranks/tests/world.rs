@@ -17,7 +17,8 @@ const BOUND: Duration = Duration::from_secs(60);
 #[ignore = "started by the other tests"]
 fn rank() {
     let case = std::env::var("RANKS_CASE").unwrap_or_default();
-    let result = ranks::run(|world| {
+    let patience = if case.starts_with("stopped") { Duration::from_secs(4) } else { ranks::PATIENCE };
+    let result = ranks::run_within(patience, |world| {
         let (me, size) = (world.rank(), world.size());
         let taken = world.converse(2, |post, mailboxes| {
             let [to_root, mine] = <[Mailbox; 2]>::try_from(mailboxes).unwrap();
@@ -50,6 +51,11 @@ const FAILED: u8 = 2;
 fn make(post: &Post, mine: &Mailbox, case: &str) -> Result<(), Failure> {
     let _guard = post.guard();
     let root = Address { rank: 0, mailbox: 0 };
+    if case == format!("stopped {}", mine.address().rank) {
+        // This rank, as a person or a scheduler stops it: not dead, and silent.
+        let me = std::process::id().to_string();
+        let _ = Command::new("kill").args(["-STOP", &me]).status();
+    }
     loop {
         post.send(root, vec![ASK, mine.address().rank as u8])?;
         let Some(&[item]) = mine.receive().as_deref() else { return Ok(()) };
@@ -160,10 +166,38 @@ fn lone_processes_that_should_be_ranks_are_refused() {
     let me = std::env::current_exe().unwrap();
     let output = Command::new(me)
         .args(["--exact", "rank", "--ignored", "--nocapture"])
-        .env("SLURM_NTASKS", "4")
+        .env("SLURM_STEP_NUM_TASKS", "4")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("want 4 ranks as SLURM_NTASKS says"), "{stderr}");
+    assert!(stderr.contains("want 4 ranks as SLURM_STEP_NUM_TASKS=4 says"), "{stderr}");
+}
+
+#[test]
+fn one_process_in_an_allocation_of_many_tasks_is_a_world_of_one() {
+    let me = std::env::current_exe().unwrap();
+    let output = Command::new(me)
+        .args(["--exact", "rank", "--ignored", "--nocapture"])
+        .envs([
+            ("SLURM_JOB_ID", "1"),
+            ("SLURM_NTASKS", "4"),
+            ("SLURM_PROCID", "0"),
+            ("LSB_DJOB_NUMPROC", "4"),
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(taken(&output), taken(&start(None, "")));
+}
+
+#[test]
+fn a_rank_that_is_stopped_and_not_dead_ends_all_of_them_and_is_named() {
+    for rank in [1, 3, 0] {
+        let begun = Instant::now();
+        let output = start(Some(4), &format!("stopped {rank}"));
+        assert!(begun.elapsed() < BOUND);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert_eq!(stderr.matches(&format!("want a sign of life from rank {rank} ")).count(), 1, "{stderr}");
+    }
 }

@@ -6,12 +6,20 @@ use std::fmt;
 use anyhow::Context;
 use url::Url;
 
-/// A catalogue's address: a path, a `file:` or an http address.
+/// A catalogue's address: a path, a `file:` or an http address. An address that is none is not shown: it may hold a password.
 pub(crate) fn catalogue_url(text: &str) -> anyhow::Result<Url> {
-    if let Ok(url) = Url::parse(text)
-        && matches!(url.scheme(), "http" | "https" | "file")
-    {
+    let url = match Url::parse(text) {
+        Ok(url) => Some(url).filter(|url| matches!(url.scheme(), "http" | "https" | "file")),
+        Err(_) => None,
+    };
+    if let Some(url) = url {
         return Ok(url);
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        let scheme: String = scheme.chars().take(16).collect();
+        anyhow::bail!(
+            "--catalogue: want a path, a file: or an http address, found one of {scheme}: that is none"
+        );
     }
     let path = std::path::absolute(text).with_context(|| format!("{text}: no path"))?;
     Url::from_file_path(&path)
@@ -121,6 +129,20 @@ pub(crate) fn months(text: &str) -> Result<Months, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_refused_without_showing_it() {
+        assert_eq!(catalogue_url("https://u:p@example.org/c.json").unwrap().password(), Some("p"));
+        assert_eq!(catalogue_url("/a/c.json").unwrap().scheme(), "file");
+        for wrong in [
+            "ftp://user:SECRET@host/c.json",
+            "https://user:SECRET@host:99999/c.json?sig=SECRET",
+            "http://[::SECRET",
+        ] {
+            let said = catalogue_url(wrong).unwrap_err().to_string();
+            assert!(!said.contains("SECRET") && said.contains("--catalogue"), "{said}");
+        }
+    }
 
     #[test]
     fn months_wrap_around_the_year_and_meet_what_they_hold() {
