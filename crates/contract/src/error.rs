@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused.
-    #[error("{path}: cannot {action}: {source}{advice}", path = .path.display(), advice = advice(.source))]
+    #[error("{path}: cannot {action}{advice}: {source}", path = .path.display(), advice = advice(.source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -86,11 +86,11 @@ impl Error {
 /// What a person can do about it, where the system's reason alone does not say.
 fn advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free space there, or give another folder",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => " (free space there, or give another folder)",
         ErrorKind::FileTooLarge => {
-            "; raise the limit on the size of files (ulimit -f), or give another folder"
+            " (raise the limit on the size of files, ulimit -f, or give another folder)"
         }
-        ErrorKind::ReadOnlyFilesystem => "; give another folder",
+        ErrorKind::ReadOnlyFilesystem => " (give another folder)",
         _ => "",
     }
 }

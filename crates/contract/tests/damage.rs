@@ -215,11 +215,9 @@ fn a_full_file_system_is_named_with_what_to_do() {
     let error = write(&path, &scores(20_000), &Made::by("test")).unwrap_err().to_string();
     let left = std::fs::read_dir(&small).unwrap().count();
     assert!(Command::new("umount").arg(&small).status().unwrap().success());
-    assert!(
-        error.contains("scores.parquet: cannot write: No space left on device")
-            && error.ends_with("; free space there, or give another folder"),
-        "{error}"
-    );
+    let wanted =
+        "scores.parquet: cannot write (free space there, or give another folder): No space left on device";
+    assert!(error.contains(wanted), "{error}");
     assert_eq!(left, 0);
 }
 
@@ -261,7 +259,8 @@ t = pq.read_table(sys.argv[2]); print(t.num_rows, sum(sum(p) for p in t['pixels'
     std::fs::create_dir(&copy).unwrap();
     let script = "
 import sys, pyarrow.parquet as pq
-t = pq.read_table(sys.argv[1]); n = 0
+m = {k: v for k, v in pq.read_metadata(sys.argv[1]).metadata.items() if k != b'ARROW:schema'}
+t = pq.read_table(sys.argv[1]).replace_schema_metadata(m); n = 0
 for page in '1.0', '2.0':
     for packing in 'none', 'snappy', 'gzip', 'zstd', 'lz4':
         for d in True, False:
@@ -288,7 +287,8 @@ fn a_page_of_another_writer_with_a_checksum_is_held_to_it() {
     write(&path, &scores(500), &Made::by("test")).unwrap();
     let script = "
 import sys, pyarrow.parquet as pq
-t = pq.read_table(sys.argv[1])
+m = {k: v for k, v in pq.read_metadata(sys.argv[1]).metadata.items() if k != b'ARROW:schema'}
+t = pq.read_table(sys.argv[1]).replace_schema_metadata(m)
 pq.write_table(t, sys.argv[2], compression='zstd', use_dictionary=False, write_page_checksum=True)
 c = pq.ParquetFile(sys.argv[2]).metadata.row_group(0).column(7); print(c.path_in_schema, c.data_page_offset + c.total_compressed_size - 9)";
     let said = run(&python, script, &[&path, &copy]);
@@ -356,8 +356,8 @@ fn a_million_real_rows_are_no_bomb() {
         repeat: 0,
         cluster: i % 100,
         granule: "T48RVV".parse().unwrap(),
-        tile: TileId { row: 0, col: 0 },
-        score: Some(55.0),
+        tile: TileId { row: i % 997, col: i % 89 },
+        score: Some(f64::from(i * 31 % 101)),
         missing: None,
         raw: None,
         prompt_hash: "ab".repeat(32),
