@@ -287,7 +287,7 @@ mod tests {
             ("Luxembourg", rect(6.05, 49.55, 6.2, 49.68), vec!["T31UGR"]),
             ("Geneva", rect(6.05, 46.15, 6.25, 46.3), vec!["T31TGM"]),
             ("Venice", rect(12.25, 45.4, 12.4, 45.5), vec!["T32TQR"]),
-            ("Bergen", rect(5.2, 60.3, 5.5, 60.5), vec!["T32VKM"]),
+            ("Bergen", rect(5.2, 60.3, 5.5, 60.5), vec!["T32VKM", "T32VKN"]),
             ("Longyearbyen", rect(15.4, 78.15, 15.9, 78.3), vec!["T33XWG"]),
             ("Suva", rect(178.4, -18.2, 178.5, -18.1), vec!["T60KXE"]),
             ("Chengdu", rect(103.9, 30.5, 104.2, 30.8), vec!["T48RUV", "T48RVV"]),

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_granule_on_the_antimeridian_is_cut_there() {
-        let mut squares = squares(60, -18.0, -17.0);
+        let mut squares = squares(1, -18.0, -17.0);
         squares.retain(|square| square.has_granule());
         let on_it: Vec<_> = footprints(&squares).unwrap().into_iter().filter(|f| f.0.len() == 2).collect();
         assert!(!on_it.is_empty());
