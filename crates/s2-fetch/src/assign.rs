@@ -67,10 +67,7 @@ pub(crate) fn base(area: &MultiPolygon) -> anyhow::Result<Vec<Part>> {
     let Some(whole) = area.bounding_rect() else { return Ok(Vec::new()) };
     let mut parts = BTreeMap::new();
     let mut orphans = Vec::new();
-    for zone in 1..=ZONES {
-        let inside = solid(area.intersection(&zone_deg(zone, whole.min().y, whole.max().y)));
-        let Some(extent) = inside.bounding_rect() else { continue };
-        let of_zone = share_out(&inside, &cores(&squares(zone, extent.min().y, extent.max().y))?);
+    for (zone, of_zone) in in_all_zones(|zone| of_zone(area, zone, whole))? {
         let (own, others): (Vec<_>, Vec<_>) = of_zone.into_iter().partition(|p| p.square.has_granule());
         parts.extend(own.into_iter().map(|part| (part.square, part)));
         if !others.is_empty() {
@@ -81,6 +78,29 @@ pub(crate) fn base(area: &MultiPolygon) -> anyhow::Result<Vec<Part>> {
         adopt(&mut parts, zone, ground)?;
     }
     Ok(parts.into_values().collect())
+}
+
+/// The part of an area in each square of a zone, whether it has a granule or not.
+fn of_zone(area: &MultiPolygon, zone: u32, whole: Rect) -> anyhow::Result<Vec<Part>> {
+    let inside = solid(area.intersection(&zone_deg(zone, whole.min().y, whole.max().y)));
+    let Some(extent) = inside.bounding_rect() else { return Ok(Vec::new()) };
+    Ok(share_out(&inside, &cores(&squares(zone, extent.min().y, extent.max().y))?))
+}
+
+/// What is found in each zone, in order; the zones are shared among threads.
+fn in_all_zones<T: Send>(look: impl Fn(u32) -> anyhow::Result<T> + Sync) -> anyhow::Result<Vec<(u32, T)>> {
+    let n = std::thread::available_parallelism().map_or(1, |n| n.get().min(8)) as u32;
+    let look = &look;
+    let found = std::thread::scope(|scope| {
+        let some = |first: u32| (first..=ZONES).step_by(n as usize).map(|zone| Ok((zone, look(zone)?)));
+        let threads: Vec<_> =
+            (1..=n).map(|first| scope.spawn(move || some(first).collect::<Vec<_>>())).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect::<Vec<_>>()
+    });
+    let mut found = found.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(found.len() == ZONES as usize, "want all zones looked at, found a thread that ended early");
+    found.sort_by_key(|(zone, _)| *zone);
+    Ok(found)
 }
 
 /// The part of an area in each square that has one.
@@ -95,13 +115,31 @@ fn share_out(inside: &MultiPolygon, cores: &[Core]) -> Vec<Part> {
             if !rect.is_some_and(|rect| rect.intersects(&extent)) {
                 continue;
             }
-            let own = solid(core.shape.intersection(&here));
+            let all = band == SQUARES_AT_ONCE && rect.is_some_and(|rect| is_in_rectangle(rect, &here));
+            let own = if all { core.shape.clone() } else { solid(core.shape.intersection(&here)) };
             if !own.0.is_empty() {
                 parts.push(Part { square: core.square, granule: core.granule.clone(), own });
             }
         }
     }
     parts
+}
+
+/// Whether an area is a rectangle that holds another.
+fn is_in_rectangle(rect: Rect, area: &MultiPolygon) -> bool {
+    let [polygon] = area.0.as_slice() else { return false };
+    let Some(whole) = polygon.bounding_rect().filter(|_| polygon.interiors().is_empty()) else {
+        return false;
+    };
+    let at_corner = |c: &Coord| {
+        [whole.min().x, whole.max().x].contains(&c.x) && [whole.min().y, whole.max().y].contains(&c.y)
+    };
+    let is_rectangle = polygon.exterior().0.len() == 5 && polygon.exterior().0.iter().all(at_corner);
+    is_rectangle
+        && whole.min().x <= rect.min().x
+        && rect.max().x <= whole.max().x
+        && whole.min().y <= rect.min().y
+        && rect.max().y <= whole.max().y
 }
 
 /// The part of an area between the latitudes of some rectangles.
