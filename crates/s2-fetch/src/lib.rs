@@ -36,6 +36,7 @@ mod find;
 mod flags;
 mod globe;
 mod grid;
+mod ground;
 mod guard;
 mod items;
 mod lock;
