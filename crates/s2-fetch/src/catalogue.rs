@@ -182,7 +182,8 @@ async fn pages(
     question: Map<String, Value>,
     held: &mut Held,
 ) -> anyhow::Result<()> {
-    let (mut n_pages, mut n_empty) = (0, 0);
+    let mut asked = BTreeSet::new();
+    let mut n_empty = 0;
     let mut next = Some(if search.post {
         (search.url.clone(), Some(Value::Object(question)))
     } else {
@@ -190,19 +191,24 @@ async fn pages(
     });
     held.begin();
     while let Some((url, body)) = next {
+        let fresh = asked.insert((url.to_string(), body.as_ref().map(Value::to_string)));
         let page = read(wire, &url, body.as_ref(), held).await?;
         if page.get("type").and_then(Value::as_str) != Some("FeatureCollection") {
             bail!("{}: want a page of items (FeatureCollection), found something else", shown(&url));
         }
         next = next_page(&page, &url, body.as_ref())?;
         let (n_came, n_new) = held.page();
-        n_pages += 1;
         n_empty = if n_came == 0 { n_empty + 1 } else { 0 };
-        let endless = if n_came > 0 && n_new == 0 {
+        if next.is_none() {
+            return Ok(());
+        }
+        let endless = if !fresh {
+            "a circle".to_owned()
+        } else if n_came > 0 && n_new == 0 {
             "the items of an earlier page again".to_owned()
         } else if n_empty > MAX_EMPTY_PAGES {
             format!("more than {MAX_EMPTY_PAGES} without an item")
-        } else if n_pages >= MAX_PAGES && next.is_some() {
+        } else if asked.len() >= MAX_PAGES {
             format!("more than {MAX_PAGES}; narrow the dates")
         } else {
             continue;

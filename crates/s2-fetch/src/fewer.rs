@@ -98,7 +98,10 @@ impl Crowd {
 
     /// The parts of which no probe lies clearly outside all other footprints: the middle first, which decides most, then the rim.
     fn that_others_may_cover(&self, parts: &[Part]) -> anyhow::Result<Vec<usize>> {
-        let middle = |part: &Part| part.own.interior_point().into_iter().collect();
+        let middle = |part: &Part| {
+            let centre = part.own.bounding_rect().map(|rect| Point::from(rect.center()));
+            centre.into_iter().filter(|point| part.own.contains(point)).collect()
+        };
         let all = (0..parts.len()).collect();
         let rest = self.covered(parts, all, middle)?;
         self.covered(parts, rest, rim)

@@ -41,6 +41,7 @@ mod find;
 mod flags;
 mod globe;
 mod grid;
+mod ground;
 mod guard;
 mod import;
 mod items;

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use stage::{Ledger, WRONG_FLAGS, coded};
 use tracing::info;
 
-use crate::assign::{Part, area_km2, base};
+use crate::assign::{Part, base};
 use crate::cost::{Cost, cost_of, typical};
 use crate::fewer::fewer;
 use crate::find::{Search, find};
 use crate::flags::catalogue_url;
+use crate::ground::area_km2;
 use crate::question::Question;
 use crate::tiling;
 use crate::wire::{Limits, Wire};

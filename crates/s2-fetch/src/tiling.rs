@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use contract::GranuleId;
-use geo::{Coord, LineString, MultiPolygon, Polygon, Rect};
+use geo::{Coord, LineString, MultiPolygon, Polygon, Rect, Translate};
 use raster::Crs;
 
 use crate::area::{NORTHERNMOST_DEG, SOUTHERNMOST_DEG};
@@ -31,6 +31,22 @@ pub(crate) struct Core {
     pub granule: GranuleId,
     /// The square of 100 km, not cut at the zone's edges.
     pub shape: MultiPolygon,
+    /// Latitude of its middle.
+    pub centre_lat_deg: f64,
+}
+
+impl Core {
+    /// The square at the same place of another zone. The zones are alike but for their longitude; this one may not lie on the antimeridian.
+    ///
+    /// # Errors
+    /// None in practice: the name is well formed.
+    pub fn in_zone(&self, zone: u32) -> anyhow::Result<Self> {
+        let square = Square { zone, ..self.square };
+        let east = 6.0 * (f64::from(zone) - f64::from(self.square.zone));
+        let moved = |polygon: &Polygon| within_180(polygon.translate(east, 0.0)).0;
+        let shape = MultiPolygon(self.shape.0.iter().flat_map(moved).collect());
+        Ok(Self { square, granule: square.granule(self.centre_lat_deg)?, shape, ..*self })
+    }
 }
 
 /// A granule of ESA's grid with its shape in degrees, cut at the antimeridian.
@@ -96,7 +112,13 @@ pub(crate) fn cores(squares: &[Square]) -> anyhow::Result<Vec<Core>> {
     let shapes = placed(squares, ring)?;
     let centres = placed(squares, |square| vec![square.centre_m()])?;
     let one = |((square, shape), centre): ((&Square, Vec<Coord>), Vec<Coord>)| {
-        Ok(Core { square: *square, granule: square.granule(centre[0].y)?, shape: closed(shape) })
+        let centre_lat_deg = centre[0].y;
+        Ok(Core {
+            square: *square,
+            granule: square.granule(centre_lat_deg)?,
+            shape: closed(shape),
+            centre_lat_deg,
+        })
     };
     squares.iter().zip(shapes).zip(centres).map(one).collect()
 }
@@ -231,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_granule_on_the_antimeridian_is_cut_there() {
-        let mut squares = squares(60, -18.0, -17.0);
+        let mut squares = squares(1, -18.0, -17.0);
         squares.retain(|square| square.has_granule());
         let on_it: Vec<_> = footprints(&squares).unwrap().into_iter().filter(|f| f.0.len() == 2).collect();
         assert!(!on_it.is_empty());
