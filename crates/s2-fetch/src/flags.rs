@@ -28,11 +28,11 @@ pub(crate) fn catalogue_url(text: &str) -> anyhow::Result<Url> {
 
 /// Parses a band or asset name; it becomes part of a file name.
 pub(crate) fn asset_name(text: &str) -> Result<String, String> {
-    let safe = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if (1..=32).contains(&text.len()) && safe {
+    let safe = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    if (1..=64).contains(&text.len()) && safe && !text.starts_with('.') {
         return Ok(text.to_owned());
     }
-    Err("want a name of 1 to 32 letters, digits, - and _".into())
+    Err("want a name of 1 to 64 letters, digits, -, _ and points".into())
 }
 
 /// Parses a day, `2020-01-31`.

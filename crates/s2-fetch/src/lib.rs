@@ -1,11 +1,12 @@
 //! Sentinel-2 scenes for an area: which granules (`plan`), which scene of each, fetched, proven and written as one Cloud Optimized GeoTIFF with
-//! its provenance (`fetch`), and whether scenes agree in radiometry (`audit`).
+//! its provenance (`fetch`), the same from files that a person already has (`import`), and whether scenes agree in radiometry (`audit`).
 //!
 //! An area is a polygon, a rectangle, a named place of a boundary file, or a list of granules. The tiling is computed, every place is given to one
 //! granule, and granules whose part others cover are given up. Only granules of ESA's own grid are named.
 //!
-//! The catalogue is a static one (a file, or on the web), a table of items (stac-geoparquet) or a search API; Planetary Computer's and Earth
-//! Search's dialects are understood. The scene is chosen by a printed rule, inside the area by footprint and classification, and may be locked.
+//! The catalogue is a static one (a file, or on the web), a table of items (stac-geoparquet) or a search API; the dialects of
+//! Planetary Computer, Earth Search, Copernicus Data Space and Google Earth Engine are understood; what a file holds is said by the catalogue, not
+//! by the name it was asked for by. The scene is chosen by a printed rule, inside the area by footprint and classification, and may be locked.
 //! Its files are fetched, held to the published length and hash, decoded block by block, and stacked
 //! into one file, tile by tile: memory does not grow with the scene. The offset that newer processings add to reflectance is taken off, by a rule of each
 //! provider, held to the numbers, and recorded; of several scenes before they are combined into a composite.

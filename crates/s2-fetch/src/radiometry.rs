@@ -106,8 +106,8 @@ fn of_asset(item: &Item, wanted: &str, asset: &Asset) -> anyhow::Result<Radiomet
     else {
         let Some(stated) = stated else {
             bail!(
-                "item {}, asset {wanted}: want a processing baseline (s2:processing_baseline, processing:version) or raster:bands scale and offset, \
-                 found neither; {ADVICE}, or ask for another item with --item",
+                "item {}: want a processing baseline (s2:processing_baseline, processing:version) or raster:bands scale and offset, \
+                 found neither for asset {wanted}; {ADVICE}, or ask for another item with --item",
                 item.id
             );
         };
@@ -116,7 +116,7 @@ fn of_asset(item: &Item, wanted: &str, asset: &Asset) -> anyhow::Result<Radiomet
     if let Some(stated) = stated {
         ensure!(
             stated == by_baseline,
-            "item {}, asset {wanted}: want one offset, found {by_baseline} by processing baseline {text} and {stated} by {}; \
+            "item {}: want one offset of asset {wanted}, found {by_baseline} by processing baseline {text} and {stated} by {}; \
              {ADVICE}, or ask for another item with --item",
             item.id,
             asset.stated_by

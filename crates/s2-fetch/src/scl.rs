@@ -129,10 +129,14 @@ pub(crate) fn check(source: &Source) -> anyhow::Result<()> {
 /// If it cannot be read, or a wider number than 8 bits is no code.
 pub(crate) fn codes(source: &Source, window: Window) -> anyhow::Result<Vec<u8>> {
     let Window { row, col, height, width } = window;
-    if source.dtype() == Dtype::U8 {
-        return Ok(source.read_window(1, row, col, height, width)?);
-    }
     let nodata = source.nodata();
+    if source.dtype() == Dtype::U8 {
+        let mut codes: Vec<u8> = source.read_window(1, row, col, height, width)?;
+        if let Some(nodata) = nodata.filter(|nodata| *nodata != 0.0) {
+            codes.iter_mut().filter(|code| f64::from(**code) == nodata).for_each(|code| *code = 0);
+        }
+        return Ok(codes);
+    }
     let code = |number: f64| match number {
         _ if nodata == Some(number) => Ok(0),
         _ if (0.0..=11.0).contains(&number) => Ok(number as u8),

@@ -170,15 +170,7 @@ impl Open<'_> {
         let (row, col) = (window.row + tile.row, window.col + tile.col);
         let mut pixels: Vec<T> = source.read_window(band_in, row, col, tile.height, tile.width)?;
         let layer = self.layer;
-        let mut known = Vec::new();
-        let place = Window { row, col, ..tile };
-        if source.is_masked() && source.read_mask(&[band_in], place, &mut known)? {
-            pixels
-                .iter_mut()
-                .zip(&known)
-                .filter(|(_, known)| **known == 0)
-                .for_each(|(pixel, _)| *pixel = T::default());
-        }
+        hide(source, band_in, Window { row, col, ..tile }, &mut pixels)?;
         if layer.shape.bands[band].reflectance && layer.radiometry.offset_dn > 0 {
             layer.darkness.count(band, pixels.iter().map(|p| p.dn()));
             pixels.iter_mut().for_each(|p| *p = p.without_offset(layer.radiometry.offset_dn));
@@ -204,6 +196,22 @@ impl Open<'_> {
         let wanted = || format!("item {}: want a scene classification (SCL), found none", self.layer.item.id);
         Ok(self.codes.as_ref().with_context(wanted)?.read(tile)?.into_iter().map(scl::is_clear).collect())
     }
+}
+
+/// Makes 0 of the pixels that a file's mask hides, and of 16-bit numbers that have another value for "no data": in a picture one band may have it.
+fn hide<T: Number>(source: &Source, band: usize, window: Window, pixels: &mut [T]) -> anyhow::Result<()> {
+    if let Some(nodata) = source.nodata().filter(|nodata| *nodata != 0.0 && T::DTYPE == Dtype::U16) {
+        pixels
+            .iter_mut()
+            .filter(|pixel| f64::from(pixel.dn()) == nodata)
+            .for_each(|pixel| *pixel = T::default());
+    }
+    let mut known = Vec::new();
+    if source.is_masked() && source.read_mask(&[band], window, &mut known)? {
+        let hidden = pixels.iter_mut().zip(&known).filter(|(_, known)| **known == 0);
+        hidden.for_each(|(pixel, _)| *pixel = T::default());
+    }
+    Ok(())
 }
 
 /// A pixel whose offset can be taken off.
@@ -288,7 +296,7 @@ fn shape(pieces: &[Piece<'_>], assets: &[Asset]) -> anyhow::Result<Shape> {
         let Some((other, shape)) = &mut first else {
             ensure!(
                 matches!(dtype, Dtype::U8 | Dtype::U16),
-                "asset {}: want pixels of u8 or u16, found {dtype}",
+                "asset {}: want pixels of u8 or u16, found {dtype}; fetch the file by other means and take it in with s2-fetch import",
                 piece.wanted
             );
             first = Some((piece.wanted, Shape { grid, dtype, bands: bands.collect() }));

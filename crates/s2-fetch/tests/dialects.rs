@@ -194,3 +194,61 @@ fn a_scene_whose_place_nothing_states_is_counted_and_can_be_named() {
     assert!(line.contains("1 of no stated granule, to be named with --item"), "{line}");
     ok(fetch(&root, &out, &["--assets", "B04", "--item", "my-own-scene"]));
 }
+
+/// A picture whose mask, or band of opacity, hides the first row, and a red band that says so by 65535.
+const HIDDEN: &str = r#"
+import sys, numpy as np, rasterio
+from rasterio.transform import from_origin
+folder, how = sys.argv[1:]
+common = dict(driver='GTiff', height=40, width=30, crs='EPSG:32648', transform=from_origin(300000, 3500000, 10, 10))
+picture = np.full((3, 40, 30), 200, 'uint8')
+seen = np.full((40, 30), 255, 'uint8')
+seen[0] = 0
+if how == 'alpha':
+    with rasterio.open(f'{folder}/TCI.tif', 'w', count=4, dtype='uint8', photometric='RGB', alpha='YES', **common) as f:
+        f.write(np.concatenate([picture, seen[None]]))
+else:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(f'{folder}/TCI.tif', 'w', count=3, dtype='uint8', **common) as f:
+        f.write(picture)
+        f.write_mask(seen)
+red = np.full((40, 30), 1500, 'uint16')
+red[0] = 65535
+with rasterio.open(f'{folder}/B04.tif', 'w', count=1, dtype='uint16', nodata=65535, **common) as f:
+    f.write(red, 1)
+"#;
+
+#[test]
+fn what_a_files_mask_hides_is_no_data_in_the_scene() {
+    let Some(python) = std::env::var_os("TEST_PYTHON") else {
+        println!("skipped: TEST_PYTHON is not set");
+        return;
+    };
+    for how in ["alpha", "mask"] {
+        let dir = tempfile::tempdir().unwrap();
+        let root = changed(dir.path(), |_| {});
+        let made = std::process::Command::new(&python)
+            .args(["-c", HIDDEN])
+            .arg(dir.path())
+            .arg(how)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", stderr(&made));
+        let out = dir.path().join("out/T48RVV.tif");
+        ok(fetch(&root, &out, &["--assets", "visual"]));
+        let scene = Source::open(&out).unwrap();
+        assert_eq!(scene.band_names(), ["red", "green", "blue"], "{how}");
+        for band in 1..=3 {
+            let pixels = scene.read_band::<u8>(band).unwrap();
+            assert!(
+                pixels[..WIDTH].iter().all(|p| *p == 0) && pixels[WIDTH..].iter().all(|p| *p == 200),
+                "{how}"
+            );
+        }
+        ok(fetch(&root, &out, &["--assets", "B04"]));
+        let pixels = Source::open(&out).unwrap().read_band::<u16>(1).unwrap();
+        assert!(
+            pixels[..WIDTH].iter().all(|p| *p == 0) && pixels[WIDTH..].iter().all(|p| *p == 500),
+            "{how}"
+        );
+    }
+}

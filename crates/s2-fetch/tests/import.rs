@@ -285,6 +285,12 @@ fn a_classification_of_the_whole_granule_is_cut_to_the_scene() {
         });
         assert_eq!(row(&out).cloud_share, Some(cloud as f64 / data as f64));
     }
+    let cover = vec![50u8; 60 * 50];
+    write_on(&coarse, &whole, &[""], std::slice::from_ref(&cover), None);
+    let line = refused(import(&[&path], &out, &more));
+    assert!(line.contains("codes 0 to 11, found 50"), "a map of land cover is no classification: {line}");
+    write_on(&coarse, &whole, &[""], std::slice::from_ref(&cover), Some(50.0));
+    ok(import(&[&path], &out, &more));
     let far = Grid { transform: Affine { west: 310_000.0, ..grid().transform }, ..grid() };
     write_on(&far, &path, &["B04", "B03", "B02"], &[200, 300, 400].map(numbers), None);
     assert!(refused(import(&[&path], &out, &more)).contains("covers the scene's pixels whole"));

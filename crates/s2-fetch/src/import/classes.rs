@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use anyhow::bail;
 use contract::SCL;
 use raster::{Canvas, CogOptions, Grid, Overviews, Source, Window};
 
 use crate::codes::Codes;
-use crate::scl;
+use crate::scl::{self, Class};
 
 /// Rows that are held at once.
 const ROWS: usize = 512;
@@ -39,9 +40,6 @@ impl Classes {
     /// # Errors
     /// If it cannot be read.
     pub fn cloud_share(&self) -> anyhow::Result<f64> {
-        if let Some(own) = self.own {
-            return Ok(scl::shares(self.codes.source(), Some(own), None)?.cloud_share);
-        }
         let (mut n_cloud, mut n_data) = (0.0, 0.0);
         for rows in self.rows() {
             let shares = scl::shares_of(&self.read(rows)?);
@@ -63,12 +61,19 @@ impl Classes {
     }
 
     fn read(&self, rows: Window) -> anyhow::Result<Vec<u8>> {
-        match self.own {
+        let codes = match self.own {
             Some(own) => {
-                scl::codes(self.codes.source(), Window { row: own.row + rows.row, col: own.col, ..rows })
+                scl::codes(self.codes.source(), Window { row: own.row + rows.row, col: own.col, ..rows })?
             }
-            None => self.codes.read(rows),
+            None => self.codes.read(rows)?,
+        };
+        if let Some(code) = codes.iter().find(|code| Class::of(**code).is_none()) {
+            bail!(
+                "{}: want a scene classification of Sentinel-2 (SCL), codes 0 to 11, found {code}; give another file with --scl",
+                self.codes.source().path().display()
+            );
         }
+        Ok(codes)
     }
 
     /// Writes it, cut to the scene.

@@ -32,11 +32,13 @@ fn under_centre(grid: &Grid) -> anyhow::Result<Option<GranuleId>> {
     let (mut x, mut y) = ([x], [y]);
     transform_points(&grid.crs, &Crs::wgs84()?, &mut x, &mut y)?;
     let (centre, zone) = (Point::new(x[0], y[0]), ((x[0] + 180.0) / 6.0).floor().clamp(0.0, 59.0) as u32 + 1);
-    let shapes = tiling::shapes(&tiling::squares(zone, y[0] - 1.0, y[0] + 1.0))?;
-    let around = |shape: &&tiling::Shape| shape.square.has_granule() && shape.core.contains(&centre);
-    let found = shapes
-        .iter()
-        .find(around)
-        .or_else(|| shapes.iter().find(|s| s.square.has_granule() && s.footprint.contains(&centre)));
-    Ok(found.map(|shape| shape.granule.clone()))
+    let mut cores = tiling::cores(&tiling::squares(zone, y[0] - 1.0, y[0] + 1.0))?;
+    cores.retain(|core| core.square.has_granule());
+    if let Some(core) = cores.iter().find(|core| core.shape.contains(&centre)) {
+        return Ok(Some(core.granule.clone()));
+    }
+    // At the edge of a zone a granule reaches beyond its square.
+    let squares: Vec<_> = cores.iter().map(|core| core.square).collect();
+    let around = tiling::footprints(&squares)?.iter().position(|footprint| footprint.contains(&centre));
+    Ok(around.map(|place| cores[place].granule.clone()))
 }
