@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use raster::{Dtype, Grid, Source};
+use raster::{Dtype, Grid, Source, Window};
 
 /// Classes that hide the ground: cloud shadow, cloud of medium and high probability, thin cirrus.
 const CLOUD: [u8; 4] = [3, 8, 9, 10];
@@ -41,13 +41,13 @@ impl Classes {
     /// Opens the classification of a scene on `grid`.
     ///
     /// # Errors
-    /// If it is no 8-bit raster, or does not cover the scene from the same corner with pixels a whole number as large.
+    /// If it is no raster of 8 or 16 bits, or does not cover the scene from the same corner with pixels a whole number as large.
     pub fn open(path: &Path, grid: &Grid) -> anyhow::Result<Self> {
         let source = Source::open(path)?;
         let (own, path) = (source.grid(), path.display());
         ensure!(
-            source.dtype() == Dtype::U8,
-            "{path}: want classes of u8, found {}; give the SCL band",
+            matches!(source.dtype(), Dtype::U8 | Dtype::U16 | Dtype::I16),
+            "{path}: want classes of u8 or 16 bits, found {}; give the SCL band",
             source.dtype()
         );
         let (a, b) = (grid.transform, own.transform);
@@ -91,7 +91,8 @@ impl Classes {
     ) -> anyhow::Result<Vec<(Vec<usize>, LineCounts)>> {
         let (top, bottom) = (from / self.ratio, to.div_ceil(self.ratio));
         let own_width = width.div_ceil(self.ratio);
-        let classes = self.source.read_window::<u8>(1, top, 0, bottom - top, own_width)?;
+        let window = Window { row: top, col: 0, height: bottom - top, width: own_width };
+        let classes = self.classes(window)?;
         let counted = classes.chunks_exact(own_width).enumerate().map(|(i, line)| {
             let first = (top + i) * self.ratio;
             let scene_lines = (first.max(from)..(first + self.ratio).min(to)).collect();
@@ -99,6 +100,21 @@ impl Classes {
         });
         Ok(counted.collect())
     }
+
+    fn classes(&self, window: Window) -> raster::Result<Vec<u8>> {
+        let Window { row, col, height, width } = window;
+        if self.source.dtype() == Dtype::U8 && !self.source.is_masked() {
+            return self.source.read_window(1, row, col, height, width);
+        }
+        let mut values = Vec::<f32>::new();
+        self.source.read_values(1, window, &mut values)?;
+        Ok(values.into_iter().map(code).collect())
+    }
+}
+
+/// Codes of a class have no more than 8 bits; what a mask hides has no class.
+fn code(value: f32) -> u8 {
+    if value.is_nan() || !(0.0..=255.0).contains(&value) { NO_DATA } else { value as u8 }
 }
 
 fn count(line: &[u8], ratio: usize, width: usize) -> LineCounts {

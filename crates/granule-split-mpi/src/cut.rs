@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use raster::{Dtype, Window};
+
 use crate::cloud::LineCounts;
+use crate::numbers::Reader;
 use crate::render::{Holds, Level, N_LEVELS};
 use crate::scene::Scene;
 use crate::strip::Strip;
@@ -15,6 +18,7 @@ pub type Strips = BTreeMap<usize, Strip>;
 pub struct Cutter<T> {
     block: Vec<T>,
     held: Vec<u8>,
+    reader: Reader,
 }
 
 /// A rectangle of the scene that was decoded: `[band, height, width]`.
@@ -45,11 +49,13 @@ impl<T: Level> Cutter<T> {
         for row in &rows {
             strips.entry(*row).or_insert_with(|| Strip::empty(scene, *row));
         }
-        let holds = Holds::new(scene.source.nodata(), scene.black_max);
+        // Other kinds of numbers than these are read with 0 for no data.
+        let nodata = scene.source.nodata().filter(|_| scene.source.dtype().fits(Dtype::U16));
+        let holds = Holds::new(nodata, scene.black_max);
         for left in (0..scene.cols.scene_px - scene.cols.lost_px()).step_by(scene.block_px) {
             let (height, width) = (to - from, scene.block_px.min(scene.cols.scene_px - left));
-            self.block.resize(scene.bands.len() * height * width, T::default());
-            scene.source.read_bands_into(&scene.bands, (from, left), (height, width), &mut self.block)?;
+            let window = Window { row: from, col: left, height, width };
+            self.reader.read(scene, window, &mut self.block)?;
             let block = Block { top: from, left, height, width, pixels: &self.block };
             for row in &rows {
                 let strip =
@@ -90,8 +96,8 @@ impl Cutter<u16> {
     ) -> anyhow::Result<()> {
         for left in (0..scene.cols.scene_px).step_by(scene.block_px) {
             let (height, width) = (to - from, scene.block_px.min(scene.cols.scene_px - left));
-            self.block.resize(scene.bands.len() * height * width, 0);
-            scene.source.read_bands_into(&scene.bands, (from, left), (height, width), &mut self.block)?;
+            let window = Window { row: from, col: left, height, width };
+            self.reader.read(scene, window, &mut self.block)?;
             let planes = self.block.chunks_exact(height * width);
             for (plane, counts) in planes.zip(counts.chunks_exact_mut(N_LEVELS)) {
                 plane.iter().for_each(|dn| counts[usize::from(*dn)] += 1);

@@ -12,7 +12,7 @@ use crate::render::Render;
 /// Flags of the program.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The scene: a GeoTIFF of 8 or 16 bits in a projected system; several granules: once each, as --granule and --out
+    /// The scene: a GeoTIFF of bytes or reflectance in a projected system; several granules: once each, as --granule and --out
     #[arg(long, value_name = "FILE", required_unless_present = "scenes")]
     scene: Vec<PathBuf>,
     /// Granule, such as T18SVG
@@ -36,16 +36,22 @@ pub struct Args {
     /// A tile with a larger share of cloud gets a reason and no pixels; needs --scl [default: none does]
     #[arg(long, value_name = "SHARE", value_parser = stage::share)]
     pub max_cloud_share: Option<f64>,
-    /// Bands in the order of the tiles, by name [default: red,green,blue or B04,B03,B02]
+    /// Bands in the order of the tiles, by name or, counted from 1, by number [default: red,green,blue or B04,B03,B02]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub bands: Vec<String>,
-    /// How 16-bit reflectance becomes 8 bits
+    /// Reflectance of a step of the scene's numbers [default: what the file says, else 0.0001 for 16 bits and 1 for floats]
+    #[arg(long, value_name = "FACTOR", value_parser = stage::positive)]
+    pub scale: Option<f64>,
+    /// What is added to the scaled numbers, such as -0.1 for ESA's Sentinel-2 since 2022
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true, requires = "scale", value_parser = finite)]
+    pub offset: f64,
+    /// How reflectance becomes 8 bits
     #[arg(long, value_enum, default_value_t = Render::Tci)]
     pub render: Render,
     /// The reflectance that becomes 255 with --render tci
     #[arg(long, value_name = "SHARE", default_value_t = 0.3558, value_parser = stage::share)]
     pub max_reflectance_share: f64,
-    /// Pixels up to this number in all bands have no data
+    /// Pixels up to this number in all bands have no data; of floats, in steps of 0.0001
     #[arg(long, value_name = "DN", default_value_t = 0)]
     pub black_max: u16,
     /// Threads that compute, a rank [default: the processors of a host, shared among its ranks]
@@ -122,6 +128,11 @@ impl Args {
         };
         Ok((0..n).map(job).collect())
     }
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| format!("want a number, got {text}"))
 }
 
 fn read_table(path: &Path) -> anyhow::Result<Vec<Job>> {

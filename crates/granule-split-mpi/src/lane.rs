@@ -13,6 +13,7 @@ use crate::cut::{Cutter, Strips};
 use crate::export;
 use crate::flags::{Args, Job};
 use crate::letter::{DISPENSER, Survey, Tally, ToClerk, ToDispenser, ToLane, open, owner, send};
+use crate::reflectance;
 use crate::render::{N_LEVELS, Ramp};
 use crate::scene::Scene;
 use crate::strip::Strip;
@@ -147,6 +148,7 @@ impl<'scope, 'env, 'a> Lane<'scope, 'env, 'a> {
         let scene = self.scene(granule)?;
         let n_counted_units = if scene.stretches(args) { scene.n_counted_units() } else { 0 };
         let to_cut = Survey::ToCut { n_units: scene.n_units(), n_counted_units };
+        reflectance::check(scene, args)?;
         let again = args.many() && job.out.exists();
         let survey = if again && is_made(scene, args, job)? { Survey::MadeAlready } else { to_cut };
         self.tell(&ToDispenser::Surveyed { granule, survey });

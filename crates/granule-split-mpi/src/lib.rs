@@ -8,8 +8,10 @@
 //! Scenes of 8 bits pass unchanged. Scenes of 16-bit reflectance become 8 bits by the rule of Sentinel-2's own true-colour image, which looks
 //! dim but means the same in every scene; its tiles resemble the pictures that judges were trained on (mean of the demo scene 57, 69, 85 in red,
 //! green, blue and 16, 12, 9 within a tile; of 200 of the labelled pictures 66, 75, 84 and 18, 12, 10). `--render stretch` shows more to an eye,
-//! a scene at a time, and reads the scene twice. What is no data: the file's own value, or black (`--black-max`) in all bands,
-//! because some published scenes carry no value and JPEG makes their black a few counts bright.
+//! a scene at a time, and reads the scene twice. Reflectance is what `--scale` and `--offset` make of the numbers, else the file's own scale and
+//! offset, else number / 10000; floats are reflectance. What is no data: the file's own value, a mask in it or beside it, a transparent
+//! pixel, or black (`--black-max`) in all bands, because some published scenes carry no value and JPEG makes their black a few counts bright. It is
+//! black in tiles.
 //!
 //! With several granules (`--scene`, `--granule`, `--out` repeated, or `--scenes TABLE`) one that is made already, by the same program and
 //! flags from the same bytes, is skipped, and one that fails is a failed row in the ledger: `--max-failed` says how many may.
@@ -31,6 +33,8 @@ mod index;
 mod lane;
 mod layout;
 mod letter;
+mod numbers;
+mod reflectance;
 mod render;
 mod scene;
 mod share;
@@ -51,7 +55,7 @@ use lane::Task;
 /// Splits the scenes, on as many ranks as there are.
 ///
 /// # Errors
-/// If a scene is no projected 8- or 16-bit raster, lacks a band, is smaller than a tile or damaged, or an output cannot be written; of several
+/// If a scene is no projected raster of bytes or reflectance, lacks a band, is smaller than a tile or damaged, or an output cannot be written; of several
 /// granules only those fail that must.
 pub fn run(args: Args) -> anyhow::Result<Ledger> {
     ranks::run(|world| split(world, &args))

@@ -16,9 +16,6 @@ pub enum Render {
 /// The two percentiles of [`Render::Stretch`], as shares.
 pub const STRETCH_SHARES: (f64, f64) = (0.01, 0.99);
 
-/// Digital numbers a unit of reflectance.
-pub const DN_PER_REFLECTANCE: f64 = 10_000.0;
-
 /// Number of values of a 16-bit pixel.
 pub const N_LEVELS: usize = 1 << 16;
 
@@ -135,6 +132,7 @@ impl<T: Level> Holds<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reflectance::DN_PER_REFLECTANCE;
 
     #[test]
     fn no_data_is_zero_and_data_never_is() {

@@ -2,12 +2,13 @@
 
 use anyhow::{Context, bail, ensure};
 use contract::{Made, TileId, TilesMeta};
-use raster::{Crs, Dtype, Grid, Source, transform_points};
+use raster::{Crs, Dtype, Grid, Scaling, Source, transform_points};
 
 use crate::cloud::Classes;
 use crate::flags::{Args, Job};
 use crate::layout::Axis;
-use crate::render::{DN_PER_REFLECTANCE, Ramp, Render};
+use crate::reflectance::{DN_PER_REFLECTANCE, Reflectance, SaidBy};
+use crate::render::{Ramp, Render};
 
 /// Bands that make a natural picture, by the names that scenes give them; the first set that a scene has is used.
 const NATURAL: [[&str; 3]; 2] = [["red", "green", "blue"], ["B04", "B03", "B02"]];
@@ -37,6 +38,8 @@ pub struct Scene {
     pub block_px: usize,
     /// What all tiles share.
     pub meta: TilesMeta,
+    /// How its numbers become reflectance; none for a picture of 8 bits.
+    pub reflectance: Option<Reflectance>,
     /// Numbers up to this one count as no data where all bands are that dark.
     pub black_max: u16,
     /// A tile with less data gets no pixels.
@@ -52,11 +55,18 @@ impl Scene {
     /// Opens a job's scene and plans its tiles.
     ///
     /// # Errors
-    /// If it is no projected 8- or 16-bit raster, lacks a band or is smaller than a tile, or its classification does not lie on it.
+    /// If it is no projected raster of bytes or reflectance, lacks a band or is smaller than a tile, or its classification does not lie on it.
     pub fn open(args: &Args, job: &Job) -> anyhow::Result<Self> {
         let source = Source::open(&job.scene)?;
-        let (path, grid) = (job.scene.display(), source.grid());
         let (bands, names) = bands(args, &source)?;
+        let reflectance = Reflectance::of(args, &source, &bands)?;
+        let source = match &reflectance {
+            Some(Reflectance { of_band, said_by }) if *said_by != SaidBy::File => {
+                source.with_scaling(of_band[0])
+            }
+            _ => source,
+        };
+        let (path, grid) = (job.scene.display(), source.grid());
         let side = args.tile_px as usize;
         let (rows, cols) = (Axis::lay(grid.height, side, args.edge), Axis::lay(grid.width, side, args.edge));
         ensure!(
@@ -65,8 +75,6 @@ impl Scene {
             grid.height,
             grid.width
         );
-        let known = matches!(source.dtype(), Dtype::U8 | Dtype::U16);
-        ensure!(known, "{path}: want pixels of u8 or u16, found {}", source.dtype());
         let (block_height, block_px) = source.block_shape()?;
         let block_height = block_height.max(1);
         let meta = meta(args, job, &source, (&rows, &cols), names)?;
@@ -78,6 +86,7 @@ impl Scene {
             unit_px: block_height * MIN_UNIT_PX.div_ceil(block_height),
             block_px: block_px.max(1),
             meta,
+            reflectance,
             black_max: args.black_max,
             min_valid_share: args.min_valid_share,
             max_cloud_share: args.max_cloud_share,
@@ -110,7 +119,20 @@ impl Scene {
 
     /// The 8-bit values of every number, a band each, where ramps do not depend on pixels.
     pub fn fixed_ramps(&self, args: &Args) -> Vec<Ramp> {
-        vec![Ramp::between(0.0, args.max_reflectance_share * DN_PER_REFLECTANCE); self.bands.len()]
+        let top = args.max_reflectance_share;
+        let in_steps = Ramp::between(0.0, top * DN_PER_REFLECTANCE);
+        let ramp = |scaling: &Scaling| Ramp::between(scaling.undo(0.0), scaling.undo(top));
+        match &self.reflectance {
+            // The file's own numbers, by what flags or file say of them.
+            Some(Reflectance { of_band, said_by: SaidBy::Flags | SaidBy::File }) if self.is_16_bit() => {
+                of_band.iter().map(ramp).collect()
+            }
+            _ => vec![in_steps; self.bands.len()],
+        }
+    }
+
+    fn is_16_bit(&self) -> bool {
+        self.source.dtype() == Dtype::U16
     }
 
     /// The provenance of its tiles. Reads the whole input for its hash.
@@ -127,8 +149,12 @@ impl Scene {
             .flag("bands", &self.meta.bands)
             .flag("render", format!("{:?}", args.render).to_lowercase())
             .flag("max-reflectance-share", args.max_reflectance_share)
-            .flag("black-max", args.black_max)
-            .input(&job.scene)?;
+            .flag("black-max", args.black_max);
+        let made = match &self.reflectance {
+            Some(reflectance) => made.flag("reflectance", reflectance.note()),
+            None => made,
+        };
+        let made = made.input(&job.scene)?;
         Ok(match &job.scl {
             Some(scl) => made.input(scl)?,
             None => made,
@@ -156,25 +182,51 @@ impl Scene {
     }
 }
 
+/// Numbers and names of the bands of the tiles. A band of opacity is none of them unless it is asked for.
 fn bands(args: &Args, scene: &Source) -> anyhow::Result<(Vec<usize>, Vec<String>)> {
-    let found = scene.band_names();
-    let number = |name: &str| found.iter().position(|f| f == name).map(|index| index + 1);
-    let natural = NATURAL.iter().find(|set| set.iter().all(|name| number(name).is_some()));
+    let (found, path) = (scene.band_names(), scene.path().display());
+    let named = |name: &str| found.iter().position(|f| !f.is_empty() && f == name).map(|index| index + 1);
+    // As a number where no band has that name.
+    let counted = |text: &str| text.parse().ok().filter(|number| (1..=found.len()).contains(number));
+    let number = |name: &str| named(name).or_else(|| counted(name));
+    let natural = NATURAL.iter().find(|set| set.iter().all(|name| named(name).is_some()));
     let wanted: Vec<String> = match natural {
         _ if !args.bands.is_empty() => args.bands.clone(),
         Some(set) => set.map(str::to_owned).to_vec(),
         None => NATURAL[1].map(str::to_owned).to_vec(),
     };
+    ensure!(
+        wanted.iter().all(|name| !name.trim().is_empty()),
+        "want a name or a number for each of --bands, found an empty one in {:?}; leave it out",
+        wanted.join(",")
+    );
     let numbers: Option<Vec<_>> = wanted.iter().map(|name| number(name)).collect();
     let numbers = numbers.with_context(|| {
-        format!(
-            "{}: want bands {}, found {}; name others with --bands",
-            scene.path().display(),
-            wanted.join(","),
-            found.join(",")
-        )
+        format!("{path}: want bands {}, found {}; {}", wanted.join(","), shown(&found), cure(&found))
     })?;
-    Ok((numbers, wanted))
+    let name = |(wanted, number): (String, &usize)| {
+        let own = &found[number - 1];
+        if own.is_empty() { wanted } else { own.clone() }
+    };
+    let names = wanted.into_iter().zip(&numbers).map(name).collect();
+    Ok((numbers, names))
+}
+
+/// The names of bands, with the number of those that have none.
+fn shown(names: &[String]) -> String {
+    let n_unnamed = names.iter().filter(|name| name.is_empty()).count();
+    if n_unnamed == names.len() {
+        return format!("{n_unnamed} without names");
+    }
+    let shown = names.iter().map(|name| if name.is_empty() { "(no name)" } else { name });
+    shown.collect::<Vec<_>>().join(",")
+}
+
+fn cure(names: &[String]) -> String {
+    if names.len() < 3 {
+        return "give a scene with these, or choose others by name or number with --bands".to_owned();
+    }
+    "choose red, green and blue by name or number, as --bands 3,2,1".to_owned()
 }
 
 fn meta(

@@ -10,7 +10,7 @@ use std::path::Path;
 use flate2::{Decompress, FlushDecompress, Status};
 use rayon::prelude::*;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Packing};
 use crate::{Dtype, Pixel, Window};
 
 /// A file whose blocks lie open.
@@ -18,17 +18,6 @@ use crate::{Dtype, Pixel, Window};
 pub struct Blocks {
     file: File,
     directory: Directory,
-}
-
-/// How blocks are packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// Not at all.
-    Stored,
-    /// zlib's deflate.
-    Deflate,
-    /// Zstandard.
-    Zstd,
 }
 
 /// What a block is unpacked with.
@@ -51,7 +40,7 @@ impl Blocks {
         dtype: Dtype,
     ) -> Option<Blocks> {
         let file = File::open(path).ok()?;
-        let directory = Directory::read(&file)?;
+        let directory = Directory::read(&|buffer: &mut [u8], at: u64| file.read_exact_at(buffer, at).ok())?;
         let as_said = directory.height == height && directory.width == width && directory.n_bands == n_bands;
         (as_said && directory.dtype == dtype).then_some(Blocks { file, directory })
     }

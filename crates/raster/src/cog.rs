@@ -2,13 +2,15 @@ use std::path::Path;
 
 use contract::file::Whole;
 use gdal::cpl::CslStringList;
-use gdal::raster::{Buffer, ColorEntry, ColorInterpretation, ColorTable};
+use gdal::raster::{Buffer, ColorEntry, ColorTable};
 use gdal::spatial_ref::SpatialRef;
-use gdal::{Dataset, DriverManager, Metadata};
+use gdal::{Dataset, DriverManager};
 
 use crate::error::said;
-use crate::{Dtype, Error, Grid, Pixel, Result};
-use crate::{halve, lost_writes};
+use crate::painted::sizes;
+use crate::streamed::{Levels, Stopped};
+use crate::tiff::Template;
+use crate::{Dtype, Error, Grid, Pixel, Result, Window, halve, lost_writes};
 
 /// Side of a block of a COG.
 pub(crate) const BLOCK_PX: usize = 512;
@@ -84,7 +86,8 @@ pub fn write_cog<T: Pixel>(
 #[derive(Debug)]
 pub struct Canvas<T> {
     grid: Grid,
-    n_bands: usize,
+    /// Name and unit of each band.
+    bands: Vec<(String, String)>,
     dataset: Dataset,
     // Removed after the dataset is closed: fields are dropped in this order.
     scratch: Option<Whole>,
@@ -162,7 +165,7 @@ impl<T: Pixel> Canvas<T> {
         };
         Ok(Self {
             grid: grid.clone(),
-            n_bands,
+            bands: vec![Default::default(); n_bands],
             dataset: make().map_err(|e| refuse(said(e)))?,
             scratch: None,
             lost_before,
@@ -175,12 +178,12 @@ impl<T: Pixel> Canvas<T> {
     /// # Errors
     /// [`Error::Shape`] where there is no such band.
     pub fn name(&mut self, band: usize, name: &str, unit: &str) -> Result<()> {
-        let set = || -> gdal::errors::Result<()> {
-            let mut band = self.dataset.rasterband(band)?;
-            band.set_description(name)?;
-            band.set_metadata_item("unit", unit, "")
-        };
-        set().map_err(|_| self.no_band(band))
+        let place = band.checked_sub(1).and_then(|place| self.bands.get_mut(place));
+        match place {
+            Some(place) => *place = (name.to_owned(), unit.to_owned()),
+            None => return Err(self.no_band(band)),
+        }
+        Ok(())
     }
 
     /// Puts a window of pixels, `[height, width]`, into a band, counted from 1.
@@ -224,44 +227,51 @@ impl<T: Pixel> Canvas<T> {
     /// # Errors
     /// [`Error::Write`] where the file cannot be written; an old file then stays. [`Error::Shape`] for a colour table that does not apply.
     pub fn write_cog(mut self, path: &Path, options: &CogOptions) -> Result<()> {
-        if options.colours.is_some() && (self.n_bands != 1 || T::DTYPE != Dtype::U8) {
-            return Err(Error::Shape {
-                wanted: "one band of u8 for a colour table".to_owned(),
-                found: format!("{} bands of {}", self.n_bands, T::DTYPE),
-            });
-        }
+        let bands: Vec<_> = self.bands.iter().map(|(name, unit)| (name.as_str(), unit.as_str())).collect();
+        let template = Template::of::<T>(&self.grid, &bands, options)?;
         let refuse = |found: String| Error::Write { path: path.to_owned(), found };
-        self.describe(options).map_err(|e| refuse(said(e)))?;
-        let whole = Whole::begin(path).map_err(|e| refuse(e.to_string()))?;
+        let mut whole = Whole::begin(path).map_err(|e| refuse(e.to_string()))?;
         self.add_overviews(options).map_err(|e| refuse(said(e)))?;
-        self.copy_to(whole.part(), options).map_err(|e| refuse(said(e)))?;
+        let sizes = sizes(&self.grid, options.overviews);
+        let (block_px, n_bands) = (block_px(self.bands.len() * size_of::<T>()), self.bands.len());
+        let levels = Levels { template: &template, sizes: &sizes, block_px, n_bands, options };
+        let read = |level: usize, window: Window, bands: &mut [Vec<T>]| {
+            self.read(level, window, bands).map_err(said)
+        };
+        levels.write(whole.file(), read).map_err(|stopped| match stopped {
+            Stopped::Read(found) => refuse(found),
+            Stopped::Write(error) => refuse(error.to_string()),
+        })?;
         if let Some(lost) = lost_writes::since(self.lost_before) {
             return Err(refuse(lost));
         }
         whole.commit().map_err(|e| refuse(e.to_string()))
     }
 
-    fn describe(&mut self, options: &CogOptions) -> gdal::errors::Result<()> {
-        for (key, value) in &options.tags {
-            self.dataset.set_metadata_item(key, value, "")?;
-        }
-        for index in 1..=self.n_bands {
-            let mut band = self.dataset.rasterband(index)?;
-            if options.nodata.is_some() {
-                band.set_no_data_value(options.nodata)?;
-            }
-            if let Some(colours) = &options.colours {
-                band.set_color_table(&colour_table(colours));
-            }
-            if T::DTYPE == Dtype::U8 && self.n_bands == 3 {
-                band.set_color_interpretation(rgb(index))?;
-            }
+    /// Reads back a window of all bands, of the raster or of a smaller copy.
+    fn read(&self, level: usize, window: Window, bands: &mut [Vec<T>]) -> gdal::errors::Result<()> {
+        let Window { row, col, height, width } = window;
+        for (index, pixels) in (1..).zip(bands) {
+            let band = self.dataset.rasterband(index)?;
+            let band = if level == 0 { band } else { band.overview(level - 1)? };
+            band.read_into_slice(
+                (col as isize, row as isize),
+                (width, height),
+                (width, height),
+                pixels,
+                None,
+            )?;
         }
         Ok(())
     }
 
     /// Overviews are made in the canvas: GDAL would make them in files beside the output, which a killed process leaves behind.
     fn add_overviews(&mut self, options: &CogOptions) -> gdal::errors::Result<()> {
+        for index in 1..=self.bands.len() {
+            if options.nodata.is_some() {
+                self.dataset.rasterband(index)?.set_no_data_value(options.nodata)?;
+            }
+        }
         let levels = self.overview_levels(options.overviews);
         if levels.is_empty() {
             return Ok(());
@@ -281,33 +291,8 @@ impl<T: Pixel> Canvas<T> {
         (1..).map(|halvings| 1 << halvings).take_while(wanted).map(|level| level as i32).collect()
     }
 
-    fn copy_to(&self, part: &Path, options: &CogOptions) -> gdal::errors::Result<()> {
-        // Differences of neighbours pack better for quantities, worse for codes.
-        let predictor = if options.colours.is_some() { "NO" } else { "YES" };
-        let mut creation = CslStringList::new();
-        for (key, value) in [
-            ("COMPRESS", "ZSTD"),
-            ("LEVEL", &options.zstd_level.to_string()),
-            ("PREDICTOR", predictor),
-            ("OVERVIEWS", if self.overview_levels(options.overviews).is_empty() { "NONE" } else { "AUTO" }),
-            ("BIGTIFF", "IF_SAFER"),
-            ("BLOCKSIZE", &block_px(self.n_bands * size_of::<T>()).to_string()),
-        ] {
-            creation.set_name_value(key, value)?;
-        }
-        // Overviews take the side of their blocks from here alone.
-        gdal::config::set_thread_local_config_option(
-            "GDAL_TIFF_OVR_BLOCKSIZE",
-            &block_px(self.n_bands * size_of::<T>()).to_string(),
-        )?;
-        let driver = DriverManager::get_driver_by_name("COG")?;
-        let copied = self.dataset.create_copy(&driver, part, &creation).and_then(gdal::Dataset::close);
-        gdal::config::clear_thread_local_config_option("GDAL_TIFF_OVR_BLOCKSIZE")?;
-        copied
-    }
-
     fn no_band(&self, band: usize) -> Error {
-        Error::Shape { wanted: format!("one of {} bands", self.n_bands), found: format!("band {band}") }
+        Error::Shape { wanted: format!("one of {} bands", self.bands.len()), found: format!("band {band}") }
     }
 }
 
@@ -318,14 +303,6 @@ pub(crate) fn block_px(pixel_bytes: usize) -> usize {
         .take_while(|side| *side >= SMALLEST_BLOCK_PX)
         .find(|side| side * side * pixel_bytes <= MAX_BLOCK_BYTES)
         .unwrap_or(SMALLEST_BLOCK_PX)
-}
-
-fn rgb(band: usize) -> ColorInterpretation {
-    match band {
-        1 => ColorInterpretation::RedBand,
-        2 => ColorInterpretation::GreenBand,
-        _ => ColorInterpretation::BlueBand,
-    }
 }
 
 pub(crate) fn colour_table(colours: &[[u8; 4]]) -> ColorTable<'static> {

@@ -1,10 +1,22 @@
 //! The first directory of a little-endian TIFF, as far as its blocks can be read without GDAL.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-
 use crate::Dtype;
-use crate::blocks::Packing;
+
+/// How blocks are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Not at all.
+    Stored,
+    /// zlib's deflate.
+    Deflate,
+    /// Zstandard.
+    Zstd,
+}
+
+/// Fills a buffer from an offset of a file, wholly or not at all.
+pub trait ReadAt: Fn(&mut [u8], u64) -> Option<()> {}
+
+impl<F: Fn(&mut [u8], u64) -> Option<()>> ReadAt for F {}
 
 /// More entries than any TIFF has.
 const MAX_ENTRIES: u64 = 4096;
@@ -34,7 +46,7 @@ pub struct Directory {
 
 impl Directory {
     /// Reads it; `None` for what is not known here.
-    pub fn read(file: &File) -> Option<Directory> {
+    pub fn read(file: &impl ReadAt) -> Option<Directory> {
         let entries = Entries::read(file)?;
         let one = |id: u16, usual: u64| {
             if entries.has(id) { entries.get(file, id)?.first().copied() } else { Some(usual) }
@@ -142,9 +154,9 @@ struct Entries {
 }
 
 impl Entries {
-    fn read(file: &File) -> Option<Entries> {
+    fn read(file: &impl ReadAt) -> Option<Entries> {
         let mut header = [0; 16];
-        file.read_exact_at(&mut header, 0).ok()?;
+        file(&mut header, 0)?;
         let big = match &header[..4] {
             b"II*\0" => false,
             b"II+\0" => true,
@@ -171,7 +183,7 @@ impl Entries {
     }
 
     /// The whole numbers of an entry.
-    fn get(&self, file: &File, id: u16) -> Option<Vec<u64>> {
+    fn get(&self, file: &impl ReadAt, id: u16) -> Option<Vec<u64>> {
         let (_, kind, count, value) = self.entries.iter().find(|entry| entry.0 == id)?;
         let width = match kind {
             1 => 1,
@@ -196,11 +208,124 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-fn bytes(file: &File, offset: u64, n: u64) -> Option<Vec<u8>> {
+fn bytes(file: &impl ReadAt, offset: u64, n: u64) -> Option<Vec<u8>> {
     if n > MAX_ARRAY_BYTES {
         return None;
     }
     let mut bytes = vec![0; n as usize];
-    file.read_exact_at(&mut bytes, offset).ok()?;
+    file(&mut bytes, offset)?;
     Some(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Numbers at which counts, sizes and offsets break.
+    const ODD: [u64; 11] = [0, 1, 2, 3, 7, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, u64::MAX];
+
+    /// Entries of a raster of 40 x 50 pixels of two bands in blocks of 16 x 16.
+    fn entries() -> Vec<(u16, u16, Vec<u64>)> {
+        let blocks: Vec<u64> = (0..12).map(|i| 1000 + 100 * i).collect();
+        vec![
+            (256, 3, vec![50]),
+            (257, 4, vec![40]),
+            (258, 3, vec![16, 16]),
+            (259, 3, vec![50_000]),
+            (262, 3, vec![1]),
+            (277, 3, vec![2]),
+            (284, 3, vec![1]),
+            (317, 3, vec![2]),
+            (322, 3, vec![16]),
+            (323, 4, vec![16]),
+            (324, 4, blocks),
+            (325, 4, vec![90; 12]),
+        ]
+    }
+
+    fn file(big: bool, entries: &[(u16, u16, Vec<u64>)]) -> Vec<u8> {
+        let mut bytes =
+            if big { b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0".to_vec() } else { b"II*\0\x08\0\0\0".to_vec() };
+        let number = |bytes: &mut Vec<u8>, value: u64, n: usize| bytes.extend(&value.to_le_bytes()[..n]);
+        let (count_bytes, entry_bytes, inside) = if big { (8, 20, 8) } else { (2, 12, 4) };
+        let mut outside = Vec::new();
+        let values = bytes.len() + count_bytes + entries.len() * entry_bytes + inside;
+        number(&mut bytes, entries.len() as u64, count_bytes);
+        for (id, kind, numbers) in entries {
+            number(&mut bytes, (*id).into(), 2);
+            number(&mut bytes, (*kind).into(), 2);
+            number(&mut bytes, numbers.len() as u64, inside);
+            let mut value = Vec::new();
+            numbers.iter().for_each(|n| number(&mut value, *n, if *kind == 3 { 2 } else { 4 }));
+            if value.len() > inside {
+                let at = (values + outside.len()) as u64;
+                outside.extend(value);
+                value = at.to_le_bytes().to_vec();
+            }
+            value.resize(inside, 0);
+            bytes.extend(value);
+        }
+        bytes.extend(vec![0; inside]);
+        bytes.extend(outside);
+        bytes
+    }
+
+    fn read(file: &[u8]) -> Option<Directory> {
+        Directory::read(&|buffer: &mut [u8], at: u64| {
+            let start = usize::try_from(at).ok()?;
+            buffer.copy_from_slice(file.get(start..start.checked_add(buffer.len())?)?);
+            Some(())
+        })
+    }
+
+    fn holds_together(found: &Directory) {
+        let (down, across) = found.n_blocks();
+        let last = found.block(found.n_bands - 1, down - 1, across - 1);
+        assert_eq!(last.map(|block| block + 1), Some(found.offsets.len()));
+        assert_eq!(found.block(0, down, 0).or(found.block(0, 0, across)), None);
+        assert!(found.line_bytes() > 0 && found.block_bytes() <= MAX_BLOCK_BYTES);
+    }
+
+    #[test]
+    fn a_directory_is_read_in_both_forms() {
+        for big in [false, true] {
+            let found = read(&file(big, &entries())).unwrap();
+            assert_eq!((found.height, found.width, found.n_bands, found.dtype), (40, 50, 2, Dtype::U16));
+            assert_eq!((found.offsets[11], found.lengths[11], found.packing), (2100, 90, Packing::Zstd));
+            holds_together(&found);
+        }
+    }
+
+    #[test]
+    fn a_damaged_directory_is_refused_or_holds_together() {
+        let (mut n_read, mut n_refused) = (0, 0);
+        let mut judge = |file: &[u8]| match read(file) {
+            Some(found) => {
+                holds_together(&found);
+                n_read += 1;
+            }
+            None => n_refused += 1,
+        };
+        for big in [false, true] {
+            let whole = file(big, &entries());
+            for at in 0..whole.len() {
+                judge(&whole[..at]);
+                for odd in ODD {
+                    let mut bytes = whole.clone();
+                    let n = [1, 2, 4, 8][at % 4].min(bytes.len() - at);
+                    bytes[at..at + n].copy_from_slice(&odd.to_le_bytes()[..n]);
+                    judge(&bytes);
+                }
+            }
+            for (i, odd) in (0..entries().len()).flat_map(|i| ODD.map(|odd| (i, odd))) {
+                let mut entries = entries();
+                entries[i].2[0] = odd;
+                judge(&file(big, &entries));
+                entries.remove(i);
+                judge(&file(big, &entries));
+            }
+        }
+        assert!(n_read > 500 && n_refused > 2000, "{n_read} read, {n_refused} refused");
+    }
 }

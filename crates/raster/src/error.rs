@@ -31,7 +31,7 @@ pub enum Error {
     },
     /// The raster asks for more memory than any honest input does.
     #[error(
-        "{}: want at most {limit_bytes} bytes of {what}, found {found_bytes}; the file is damaged or hostile, do not use it",
+        "{}: want at most {limit_bytes} bytes of {what}, found {found_bytes}; {cure}",
         path.display()
     )]
     TooLarge {
@@ -43,6 +43,8 @@ pub enum Error {
         limit_bytes: u64,
         /// What the header claims.
         found_bytes: u64,
+        /// What to do.
+        cure: &'static str,
     },
     /// A file of polygons is absent, of another kind, or holds none.
     #[error(

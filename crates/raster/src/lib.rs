@@ -9,34 +9,50 @@
 //! [`read_layer`] reads polygons of GeoJSON, GeoPackage, FlatGeobuf and shapefiles.
 //! Nothing here resamples: two grids combine only where they agree to a whole pixel.
 //!
+//! [`Source::read_values`] is how a quantity is read: scaled as the file says, and not a number where a mask, a band of opacity or the no-data value
+//! says that there is none; [`Source::read_mask`] gives the masks alone, for readers of pictures.
+//!
 //! Left out: rotated or south-up rasters, files without a coordinate system, complex and 64-bit integer pixels, sidecar files
-//! (`.aux.xml`, world files, external overviews): what a file says is in the file.
+//! (`.aux.xml`, world files, external overviews) but a mask (`.msk`): what a file says is in the file.
 //!
 //! A [`Source`] may move between threads but not be shared: open one a thread.
 
 mod blocks;
 mod cog;
 mod crs;
+mod declared;
 mod directory;
+mod dtype;
 mod error;
+mod globe;
 mod grid;
 mod halve;
+mod honest;
 mod lost_writes;
+mod mask;
+mod opening;
 mod pack;
 mod painted;
 mod pixel;
 mod pool;
+mod quantity;
+mod scaling;
 mod shapes;
 mod source;
+mod streamed;
 mod tiff;
 mod window;
 
 pub use cog::{BandOut, Canvas, CogOptions, Overviews, write_cog};
 pub use crs::{Crs, Way, bounds_deg, transform_points};
+pub use declared::{Declared, Nodata};
+pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use grid::{Affine, Bounds, Grid};
 pub use painted::{Paint, write_cog_painted};
-pub use pixel::{Dtype, Pixel};
+pub use pixel::{Pixel, Real};
+pub use quantity::{OTHER, PEOPLE, Quantity, RADIANCE, Sieve};
+pub use scaling::Scaling;
 pub use shapes::{Ring, Shape, Shapes, go_the_short_way, read_layer, read_shapes};
 pub use source::{MAX_WINDOW_BYTES, Source};
 pub use window::Window;
@@ -81,7 +97,9 @@ pub(crate) fn set_up() {
             ("GDAL_GEOREF_SOURCES", "INTERNAL"),
             ("GDAL_ERROR_ON_LIBJPEG_WARNING", "TRUE"),
             ("GDAL_NUM_THREADS", "ALL_CPUS"),
+            // Of the hidden file that a canvas is kept in.
             ("GDAL_TIFF_OVR_BLOCKSIZE", "512"),
+            ("CPL_VSIL_GZIP_WRITE_PROPERTIES", "NO"),
             ("GDAL_CACHEMAX", &CACHE_MB_WANTED.load(Ordering::Relaxed).to_string()),
         ] {
             gdal::config::set_config_option(key, value).expect("constant text without NUL is a valid option");

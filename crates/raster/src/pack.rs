@@ -2,7 +2,7 @@
 //!
 //! Maps of tiles are made of few different lines: a line that equals the one above is copied, a block of one value is packed once, and a block of few
 //! lines takes a light level of ZSTD, whose long matches find all that a heavy one finds. Which way a block goes depends on its pixels alone, so the
-//! bytes are the same whichever packer packs it.
+//! bytes are the same whichever packer packs it. Each block carries a checksum of its unpacked bytes, which every reader's ZSTD holds it to.
 
 use zstd::bulk::Compressor;
 
@@ -68,13 +68,15 @@ impl<T: Pixel> Packer<T> {
     /// A packer of blocks of a size.
     pub fn new(block_px: usize, n_bands: usize, options: &CogOptions) -> std::io::Result<Self> {
         let padding = options.nodata.map_or_else(T::default, T::of_f64);
+        let mut light = Compressor::new(i32::from(options.zstd_level.min(LIGHT_LEVEL)))?;
+        light.include_checksum(true)?;
         Ok(Self {
             block_px,
             n_bands,
             predictor: predictor::<T>(options),
             padding,
             level: i32::from(options.zstd_level),
-            light: Compressor::new(i32::from(options.zstd_level.min(LIGHT_LEVEL)))?,
+            light,
             line: vec![padding; block_px * n_bands],
             planes: Vec::new(),
             bytes: Vec::new(),
@@ -126,7 +128,9 @@ impl<T: Pixel> Packer<T> {
             }
         }
         // These levels remember in which order blocks came: each block begins anew.
-        zstd::bulk::compress(&self.bytes, if few { self.level.min(MIDDLE_LEVEL) } else { self.level })
+        let mut anew = Compressor::new(if few { self.level.min(MIDDLE_LEVEL) } else { self.level })?;
+        anew.include_checksum(true)?;
+        anew.compress(&self.bytes)
     }
 
     /// Fills the unpacked bytes of the block, and says how many of its lines differ from the one above.

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::pack::Packer;
 use crate::pool::Pool;
-use crate::tiff::{Directory, Template};
+use crate::tiff::{Directory, Template, write_block};
 use crate::{CogOptions, Error, Grid, Overviews, Pixel, Result, Window, cog, halve};
 
 /// Paints a window of the grid: one slice a band, `[height, width]`, of the window's size.
@@ -70,9 +70,7 @@ pub fn write_cog_painted<T: Pixel>(
         let mut file = std::io::BufWriter::new(whole.file());
         file.write_all(&head)?;
         for block in levels.iter().rev().flatten() {
-            file.write_all(&(block.len() as u32).to_le_bytes())?;
-            file.write_all(block)?;
-            file.write_all(&block[block.len().saturating_sub(4)..])?;
+            write_block(&mut file, block)?;
         }
         file.flush()
     };
@@ -81,7 +79,7 @@ pub fn write_cog_painted<T: Pixel>(
 }
 
 /// Height and width of the raster and of its smaller copies, halved until they fit one block.
-fn sizes(grid: &Grid, overviews: Overviews) -> Vec<(usize, usize)> {
+pub(crate) fn sizes(grid: &Grid, overviews: Overviews) -> Vec<(usize, usize)> {
     let halved = |&(height, width): &(usize, usize)| {
         let larger = overviews != Overviews::None && height.max(width) > cog::BLOCK_PX;
         larger.then(|| (height.div_ceil(2), width.div_ceil(2)))

@@ -1,78 +1,19 @@
-use std::fmt;
-
 use gdal::raster::{GdalDataType, GdalType};
 
-/// The type of a pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dtype {
-    /// Unsigned 8 bit.
-    U8,
-    /// Unsigned 16 bit.
-    U16,
-    /// Signed 16 bit.
-    I16,
-    /// Unsigned 32 bit.
-    U32,
-    /// Signed 32 bit.
-    I32,
-    /// 32-bit float.
-    F32,
-    /// 64-bit float.
-    F64,
-}
+use crate::Dtype;
 
-impl Dtype {
-    pub(crate) fn of_gdal(name: GdalDataType) -> Option<Self> {
-        Some(match name {
-            GdalDataType::UInt8 => Self::U8,
-            GdalDataType::UInt16 => Self::U16,
-            GdalDataType::Int16 => Self::I16,
-            GdalDataType::UInt32 => Self::U32,
-            GdalDataType::Int32 => Self::I32,
-            GdalDataType::Float32 => Self::F32,
-            GdalDataType::Float64 => Self::F64,
-            _ => return None,
-        })
-    }
-
-    /// Bytes a pixel.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::U8 => 1,
-            Self::U16 | Self::I16 => 2,
-            Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::F64 => 8,
-        }
-    }
-
-    /// Whether every value of `self` is a value of `other`; 64-bit floats are let into 32 bits, where they lose digits but not their range
-    /// in any physical quantity.
-    pub fn fits(self, other: Self) -> bool {
-        use Dtype::{F32, F64, I16, I32, U8, U16, U32};
-        match other {
-            U8 => self == U8,
-            U16 => matches!(self, U8 | U16),
-            I16 => matches!(self, U8 | I16),
-            U32 => matches!(self, U8 | U16 | U32),
-            I32 => matches!(self, U8 | U16 | I16 | I32),
-            F32 => !matches!(self, U32 | I32),
-            F64 => true,
-        }
-    }
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::U8 => "u8",
-            Self::U16 => "u16",
-            Self::I16 => "i16",
-            Self::U32 => "u32",
-            Self::I32 => "i32",
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        })
-    }
+/// The type of GDAL's pixels, if it is known here.
+pub(crate) fn of_gdal(name: GdalDataType) -> Option<Dtype> {
+    Some(match name {
+        GdalDataType::UInt8 => Dtype::U8,
+        GdalDataType::UInt16 => Dtype::U16,
+        GdalDataType::Int16 => Dtype::I16,
+        GdalDataType::UInt32 => Dtype::U32,
+        GdalDataType::Int32 => Dtype::I32,
+        GdalDataType::Float32 => Dtype::F32,
+        GdalDataType::Float64 => Dtype::F64,
+        _ => return None,
+    })
 }
 
 mod sealed {
@@ -98,6 +39,31 @@ pub trait Pixel: sealed::Sealed + GdalType + Copy + Default + Send + Sync + 'sta
     /// Whether two lines are equal bit for bit.
     fn same(a: &[Self], b: &[Self]) -> bool;
 }
+
+/// A type of numbers with parts, one of which is not a number.
+pub trait Real: Pixel + PartialEq {
+    /// Not a number: no data.
+    const NAN: Self;
+    /// Whether two values are the same up to the rounding of a text, as GDAL compares floats with a no-data value.
+    fn is_close(self, other: Self) -> bool;
+}
+
+// Two units in the last place of four bytes, as GDAL has it, also for eight.
+macro_rules! real {
+    ($($rust:ty),*) => {$(
+        impl Real for $rust {
+            const NAN: Self = <$rust>::NAN;
+
+            #[inline]
+            fn is_close(self, other: Self) -> bool {
+                let slack = (f32::EPSILON as $rust) * 2.0 * (self + other).abs();
+                (self == other) | ((self - other).abs() < slack)
+            }
+        }
+    )*};
+}
+
+real!(f32, f64);
 
 /// Pixels that are compared before the first difference counts.
 const COMPARED_AT_ONCE: usize = 64;

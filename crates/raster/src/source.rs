@@ -1,12 +1,15 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use gdal::raster::ColorInterpretation;
+use gdal::raster::RasterBand;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata};
 
 use crate::blocks::Blocks;
 use crate::error::{open_error, said};
-use crate::{Affine, Crs, Dtype, Error, Grid, Pixel, Result, Window};
+use crate::globe::{Turn, on_the_globe};
+use crate::mask::Mask;
+use crate::opening::{colour, file_bytes, gdal_name, grid_of, one_dtype, scalings};
+use crate::{Dtype, Error, Grid, Pixel, Result, Scaling, Window, honest};
 
 /// Drivers that decode one file and nothing else. A VRT names other files and is none of them.
 const ALLOWED_DRIVERS: [&str; 3] = ["GTiff", "JP2OpenJPEG", "PNG"];
@@ -14,11 +17,8 @@ const ALLOWED_DRIVERS: [&str; 3] = ["GTiff", "JP2OpenJPEG", "PNG"];
 /// The largest window that is read in one piece.
 pub const MAX_WINDOW_BYTES: u64 = 4 << 30;
 
-/// The largest block (tile or strip) that a file may ask to be decoded.
-const MAX_BLOCK_BYTES: u64 = 512 << 20;
-
-/// Above [`MAX_WINDOW_BYTES`] of pixels a file must hold at least one byte for this many, or it is a decompression bomb.
-const MAX_EXPANSION: u64 = 20_000;
+/// The least side of the tiles in which a mask is proved.
+const PROVED_PX: usize = 512;
 
 /// A georeferenced raster, open for reading.
 #[derive(Debug)]
@@ -26,17 +26,23 @@ pub struct Source {
     path: PathBuf,
     dataset: Dataset,
     grid: Grid,
+    turn: Turn,
     n_bands: usize,
     dtype: Dtype,
+    scaling: Vec<Scaling>,
+    pub(crate) nodata: Option<f64>,
+    /// Whether a user declared it: then it holds besides masks.
+    pub(crate) is_declared: bool,
+    pub(crate) mask: Mask,
     blocks: OnceCell<Option<Blocks>>,
 }
 
 impl Source {
-    /// Opens a GeoTIFF, JPEG 2000 or PNG with a coordinate system.
+    /// Opens a GeoTIFF (also packed, `.tif.gz`), JPEG 2000 or PNG with a coordinate system. Longitudes beyond 180° are shown from -180° on.
     ///
     /// # Errors
     /// Refuses a file of another kind (a VRT above all), one without a north-up place on the ground, one with mixed or unknown pixel
-    /// types, and one whose header asks for absurd amounts of memory.
+    /// types or an impossible scale, and one whose header asks for memory that its length does not justify.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         crate::set_up();
         let path = path.as_ref().to_owned();
@@ -48,13 +54,43 @@ impl Source {
             allowed_drivers: Some(&ALLOWED_DRIVERS),
             ..DatasetOptions::default()
         };
-        let dataset = Dataset::open_ex(&path, options).map_err(|e| open_error(&path, said(e)))?;
+        let dataset = Dataset::open_ex(gdal_name(&path), options).map_err(|e| open_error(&path, said(e)))?;
         let dtype = one_dtype(&path, &dataset)?;
-        let grid = grid_of(&path, &dataset)?;
+        let (grid, turn) = on_the_globe(grid_of(&path, &dataset)?);
         let n_bands = dataset.raster_count();
-        let source = Self { n_bands, path, dataset, grid, dtype, blocks: OnceCell::new() };
-        source.check_size(file_bytes)?;
+        let scaling = scalings(&path, &dataset)?;
+        let first = dataset.rasterband(1).map_err(|e| open_error(&path, said(e)))?;
+        let (nodata, mask) = (first.no_data_value(), Mask::of(&path, &dataset)?);
+        let blocks = OnceCell::new();
+        let source = Self {
+            n_bands,
+            path,
+            dataset,
+            grid,
+            turn,
+            dtype,
+            scaling,
+            nodata,
+            is_declared: false,
+            mask,
+            blocks,
+        };
+        let pixel_bytes = dtype.bytes() * n_bands;
+        honest::check(&source.path, &source.grid, source.block_shape()?, pixel_bytes, file_bytes)?;
         Ok(source)
+    }
+
+    /// Takes a value for "no data" that the file does not declare, or another than it declares.
+    #[must_use]
+    pub fn with_nodata(self, nodata: f64) -> Self {
+        Self { nodata: Some(nodata), is_declared: true, ..self }
+    }
+
+    /// Takes another scaling than the file's, for all bands.
+    #[must_use]
+    pub fn with_scaling(mut self, scaling: Scaling) -> Self {
+        self.scaling.fill(scaling);
+        self
     }
 
     /// The file.
@@ -77,9 +113,9 @@ impl Source {
         self.dtype
     }
 
-    /// The value that stands for "no data", as the first band declares it.
-    pub fn nodata(&self) -> Option<f64> {
-        self.dataset.rasterband(1).ok()?.no_data_value()
+    /// From the numbers of a band, counted from 1, to its quantity, as the file says: GDAL's scale and offset.
+    pub fn scaling(&self, band: usize) -> Scaling {
+        self.scaling.get(band.wrapping_sub(1)).copied().unwrap_or(Scaling::NONE)
     }
 
     /// The bands' names, in order: their description, else the colour that they are, else an empty text.
@@ -121,12 +157,18 @@ impl Source {
         height: usize,
         width: usize,
     ) -> Result<Vec<T>> {
-        self.check_window(band, row, col, height, width)?;
-        self.check_dtype(T::DTYPE)?;
-        self.limit("pixels in one window", MAX_WINDOW_BYTES, bytes_of(height, width, T::DTYPE.bytes()))?;
-        let mut pixels = vec![T::default(); height * width];
-        self.read_into(band, (row, col), (height, width), &mut pixels)?;
+        let mut pixels = Vec::new();
+        self.read_anew(band, Window { row, col, height, width }, &mut pixels)?;
         Ok(pixels)
+    }
+
+    /// As [`Source::read_window`], into memory that was used before.
+    pub(crate) fn read_anew<T: Pixel>(&self, band: usize, window: Window, pixels: &mut Vec<T>) -> Result<()> {
+        self.check_window(band, window)?;
+        self.check_dtype(T::DTYPE)?;
+        honest::check_window(&self.path, window, T::DTYPE.bytes())?;
+        pixels.resize(window.len(), T::default());
+        self.read_into(band, window, pixels)
     }
 
     /// As [`Source::read_window`], into memory that was used before. The blocks of a plain GeoTIFF are unpacked by all threads.
@@ -139,17 +181,17 @@ impl Source {
         window: Window,
         pixels: &mut Vec<T>,
     ) -> Result<()> {
-        let Window { row, col, height, width } = window;
-        self.check_window(band, row, col, height, width)?;
+        self.check_window(band, window)?;
         self.check_dtype(T::DTYPE)?;
-        self.limit("pixels in one window", MAX_WINDOW_BYTES, bytes_of(height, width, T::DTYPE.bytes()))?;
+        honest::check_window(&self.path, window, T::DTYPE.bytes())?;
         pixels.resize(window.len(), T::default());
         let size = (self.grid.height, self.grid.width);
-        let blocks = self.blocks.get_or_init(|| Blocks::open(&self.path, size, self.n_bands, self.dtype));
+        let open = || Blocks::open(&self.path, size, self.n_bands, self.dtype);
+        let blocks = self.blocks.get_or_init(|| if self.turn.is_none() { open() } else { None });
         if blocks.as_ref().and_then(|blocks| blocks.read(band - 1, window, pixels)).is_some() {
             return Ok(());
         }
-        self.read_into(band, (row, col), (height, width), pixels)
+        self.read_into(band, window, pixels)
     }
 
     /// Reads a window of several bands (counted from 1) into `pixels`: `[bands, height, width]`. A window inside one block decodes it once,
@@ -171,9 +213,10 @@ impl Source {
                 found: format!("{} pixels", pixels.len()),
             });
         }
+        let window = Window { row, col, height, width };
         for (&band, plane) in bands.iter().zip(pixels.chunks_exact_mut((height * width).max(1))) {
-            self.check_window(band, row, col, height, width)?;
-            self.read_into(band, (row, col), (height, width), plane)?;
+            self.check_window(band, window)?;
+            self.read_into(band, window, plane)?;
         }
         Ok(())
     }
@@ -186,12 +229,17 @@ impl Source {
         self.read_window(band, 0, 0, self.grid.height, self.grid.width)
     }
 
-    /// Decodes every block of every band and keeps none: proof that the file is whole.
+    /// Decodes every block of every band and of its mask, and keeps none: proof that the file is whole.
     ///
     /// # Errors
     /// [`Error::Decode`] naming the first block that does not decode.
     pub fn prove(&self) -> Result<()> {
-        self.prove_window(Window::of(&self.grid))
+        let all = Window::of(&self.grid);
+        self.prove_window(all)?;
+        let mut known = Vec::new();
+        let side_px = self.block_shape()?.0.max(PROVED_PX);
+        let mut masked = all.tiles(side_px).filter(|_| self.is_masked());
+        masked.try_for_each(|tile| self.read_mask(&[1], tile, &mut known).map(drop))
     }
 
     /// Decodes every block that has a pixel in the window, and no other.
@@ -200,7 +248,7 @@ impl Source {
     /// [`Error::Outside`] beyond the raster, [`Error::Decode`] naming the first block that does not decode.
     pub fn prove_window(&self, window: Window) -> Result<()> {
         let Window { row, col, height, width } = window;
-        self.check_window(1, row, col, height, width)?;
+        self.check_window(1, window)?;
         let (block_height, block_width) = self.block_shape()?;
         let mut pixels = vec![0u8; block_height * block_width];
         let blocks = |start: usize, n: usize, block: usize| {
@@ -209,16 +257,16 @@ impl Source {
         };
         for (top, bottom) in blocks(row, height, block_height) {
             for (left, right) in blocks(col, width, block_width) {
-                let (height, width) = (bottom - top, right - left);
+                let part = Window { row: top, col: left, height: bottom - top, width: right - left };
                 for band in 1..=self.n_bands {
-                    self.read_into(band, (top, left), (height, width), &mut pixels[..height * width])?;
+                    self.read_into(band, part, &mut pixels[..part.len()])?;
                 }
             }
         }
         Ok(())
     }
 
-    fn band(&self, band: usize) -> Result<gdal::raster::RasterBand<'_>> {
+    pub(crate) fn band(&self, band: usize) -> Result<RasterBand<'_>> {
         self.dataset.rasterband(band).map_err(|_| Error::Outside {
             path: self.path.clone(),
             wanted: format!("band {band}"),
@@ -226,16 +274,37 @@ impl Source {
         })
     }
 
-    fn read_into<T: Pixel>(
+    fn read_into<T: Pixel>(&self, band: usize, window: Window, pixels: &mut [T]) -> Result<()> {
+        self.read_from(&self.band(band)?, band, window, pixels)
+    }
+
+    /// Reads a window from a band, or from the mask of one (`band` is the number for errors).
+    pub(crate) fn read_from<T: Pixel>(
         &self,
+        from: &RasterBand<'_>,
         band: usize,
-        (row, col): (usize, usize),
-        (height, width): (usize, usize),
+        window: Window,
         pixels: &mut [T],
     ) -> Result<()> {
-        self.band(band)?
-            .read_into_slice((col as isize, row as isize), (width, height), (width, height), pixels, None)
-            .map_err(|e| Error::Decode { path: self.path.clone(), band, row, col, found: said(e) })
+        let Window { row, col, height, width } = window;
+        let read = |col: usize, width: usize, pixels: &mut [T]| {
+            from.read_into_slice((col as isize, row as isize), (width, height), (width, height), pixels, None)
+                .map_err(|e| Error::Decode { path: self.path.clone(), band, row, col, found: said(e) })
+        };
+        let [first, second] = self.turn.parts(col, width, self.grid.width);
+        if second.is_empty() {
+            return read(first.start, width, pixels);
+        }
+        let mut start = 0;
+        for part in [first, second] {
+            let mut columns = vec![T::default(); height * part.len()];
+            read(part.start, part.len(), &mut columns)?;
+            for (line, from) in pixels.chunks_exact_mut(width).zip(columns.chunks_exact(part.len())) {
+                line[start..start + part.len()].copy_from_slice(from);
+            }
+            start += part.len();
+        }
+        Ok(())
     }
 
     fn check_dtype(&self, wanted: Dtype) -> Result<()> {
@@ -245,7 +314,8 @@ impl Source {
         Err(Error::Dtype { path: self.path.clone(), wanted, found: self.dtype.to_string() })
     }
 
-    fn check_window(&self, band: usize, row: usize, col: usize, height: usize, width: usize) -> Result<()> {
+    pub(crate) fn check_window(&self, band: usize, window: Window) -> Result<()> {
+        let Window { row, col, height, width } = window;
         let inside = |start: usize, n: usize, end: usize| {
             n > 0 && start.checked_add(n).is_some_and(|stop| stop <= end)
         };
@@ -261,73 +331,4 @@ impl Source {
             found: format!("{} bands of {} x {} pixels", self.n_bands, self.grid.height, self.grid.width),
         })
     }
-
-    /// Refuses a header that would make GDAL, or us, ask for absurd memory or time.
-    fn check_size(&self, file_bytes: u64) -> Result<()> {
-        let (block_height, block_width) = self.block_shape()?;
-        let pixel_bytes = self.dtype.bytes() * self.n_bands;
-        let block = bytes_of(block_height, block_width, pixel_bytes);
-        self.limit("pixels in one block", MAX_BLOCK_BYTES, block)?;
-        let whole = bytes_of(self.grid.height, self.grid.width, pixel_bytes);
-        let honest = MAX_WINDOW_BYTES.max(file_bytes.saturating_mul(MAX_EXPANSION));
-        self.limit("pixels for a file of this length", honest, whole)
-    }
-
-    fn limit(&self, what: &'static str, limit_bytes: u64, found_bytes: u64) -> Result<()> {
-        if found_bytes <= limit_bytes {
-            return Ok(());
-        }
-        Err(Error::TooLarge { path: self.path.clone(), what, limit_bytes, found_bytes })
-    }
-}
-
-fn colour(interpretation: ColorInterpretation) -> Option<&'static str> {
-    match interpretation {
-        ColorInterpretation::RedBand => Some("red"),
-        ColorInterpretation::GreenBand => Some("green"),
-        ColorInterpretation::BlueBand => Some("blue"),
-        _ => None,
-    }
-}
-
-fn bytes_of(height: usize, width: usize, pixel_bytes: usize) -> u64 {
-    (height as u64).saturating_mul(width as u64).saturating_mul(pixel_bytes as u64)
-}
-
-/// The length of an ordinary file; this also keeps GDAL's virtual paths (`/vsicurl/...`, inline XML) out.
-fn file_bytes(path: &Path) -> Result<u64> {
-    let found = std::fs::metadata(path).map_err(|e| open_error(path, e.to_string()))?;
-    if !found.is_file() {
-        return Err(open_error(path, "something that is no ordinary file"));
-    }
-    if found.len() == 0 {
-        return Err(open_error(path, "an empty file"));
-    }
-    Ok(found.len())
-}
-
-fn one_dtype(path: &Path, dataset: &Dataset) -> Result<Dtype> {
-    let mut types = Vec::new();
-    for band in dataset.rasterbands() {
-        let band = band.map_err(|e| open_error(path, said(e)))?;
-        types.push(band.band_type());
-    }
-    let first = *types.first().ok_or_else(|| open_error(path, "a file without bands"))?;
-    if types.iter().any(|t| *t != first) {
-        return Err(open_error(path, "bands of different pixel types"));
-    }
-    Dtype::of_gdal(first).ok_or_else(|| open_error(path, format!("pixels of type {}", first.name())))
-}
-
-fn grid_of(path: &Path, dataset: &Dataset) -> Result<Grid> {
-    let refuse = |found: &str| Error::Georeference { path: path.to_owned(), found: found.to_owned() };
-    let wkt = dataset.projection();
-    if wkt.is_empty() {
-        return Err(refuse("no coordinate system"));
-    }
-    let crs = Crs::from_text(&wkt).map_err(|_| refuse("a coordinate system that is not understood"))?;
-    let geo = dataset.geo_transform().map_err(|_| refuse("no origin and pixel size"))?;
-    let transform = Affine::from_gdal(geo).ok_or_else(|| refuse("a rotated, flipped or degenerate grid"))?;
-    let (width, height) = dataset.raster_size();
-    Ok(Grid { height, width, transform, crs })
 }

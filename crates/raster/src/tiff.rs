@@ -69,12 +69,13 @@ impl Template {
 
     /// Everything before the blocks: the header, the structure that readers of COGs look for, and a directory a level.
     pub fn head(&self, directories: &[Directory]) -> Vec<u8> {
-        let data: u64 = directories
-            .iter()
-            .flat_map(|d| &d.lengths)
-            .map(|&n| n as u64 + LEADER_BYTES + TRAILER_BYTES)
-            .sum();
-        let form = if data > CLASSIC_LIMIT_BYTES { Form::Big } else { Form::Classic };
+        let lengths = directories.iter().flat_map(|d| &d.lengths);
+        let data: u64 = lengths.map(|&n| n as u64 + LEADER_BYTES + TRAILER_BYTES).sum();
+        self.head_in(Form::of(data), directories)
+    }
+
+    /// As [`Template::head`], in a form that is given: its length does not depend on the lengths of blocks.
+    pub fn head_in(&self, form: Form, directories: &[Directory]) -> Vec<u8> {
         let structure = format!("GDAL_STRUCTURAL_METADATA_SIZE={:06} bytes\n{STRUCTURE}", STRUCTURE.len());
         let first = form.even(form.header_bytes() + structure.len() as u64);
         let sizes: Vec<u64> =
@@ -131,6 +132,13 @@ impl Template {
     }
 }
 
+/// Writes a packed block as COGs hold them: its length, itself, its last four bytes again.
+pub fn write_block(out: &mut impl std::io::Write, block: &[u8]) -> std::io::Result<()> {
+    out.write_all(&(block.len() as u32).to_le_bytes())?;
+    out.write_all(block)?;
+    out.write_all(&block[block.len().saturating_sub(TRAILER_BYTES as usize)..])
+}
+
 /// A GeoTIFF of one pixel with everything but the size, as bytes.
 fn described<T: Pixel>(
     grid: &Grid,
@@ -154,8 +162,12 @@ fn described<T: Pixel>(
     }
     for (i, (name, unit)) in bands.iter().enumerate() {
         let mut band = dataset.rasterband(i + 1)?;
-        band.set_description(name)?;
-        band.set_metadata_item("unit", unit, "")?;
+        if !name.is_empty() {
+            band.set_description(name)?;
+        }
+        if !unit.is_empty() {
+            band.set_metadata_item("unit", unit, "")?;
+        }
         if options.nodata.is_some() {
             band.set_no_data_value(options.nodata)?;
         }
@@ -197,12 +209,17 @@ fn bytes_of(kind: u16) -> Option<usize> {
 
 /// The two forms of TIFF: offsets of 4 bytes, or of 8.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub enum Form {
     Classic,
     Big,
 }
 
 impl Form {
+    /// The form of a file with so many bytes of blocks.
+    pub fn of(data_bytes: u64) -> Self {
+        if data_bytes > CLASSIC_LIMIT_BYTES { Form::Big } else { Form::Classic }
+    }
+
     fn offset_bytes(self) -> u64 {
         if self == Form::Big { 8 } else { 4 }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use figure::Scale;
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
-use raster::{Bounds, Crs, Grid, Source, transform_points};
+use raster::{Bounds, Crs, Declared, Grid, Source, Window, transform_points};
 use rayon::prelude::*;
 
 /// Longest side of a picture.
@@ -164,9 +164,21 @@ fn painted(
     range: Range,
     shape: fn(f64) -> f64,
 ) -> anyhow::Result<Layer> {
-    let source = Source::open(path)?;
+    painted_from(&Source::open(path)?, band, id, bounds, scale, range, shape)
+}
+
+/// As [`painted`], of an open raster.
+fn painted_from(
+    source: &Source,
+    band: usize,
+    id: &'static str,
+    bounds: Bounds,
+    scale: Scale,
+    range: Range,
+    shape: fn(f64) -> f64,
+) -> anyhow::Result<Layer> {
     let plane = Plane::of(bounds);
-    let values = warped(&source, band, &plane)?;
+    let values = warped(source, band, &plane)?;
     let range = range.of(&values);
     let [low, high] = range.map(shape);
     let colour = |value: &f32| {
@@ -198,14 +210,13 @@ fn warped(source: &Source, band: usize, plane: &Plane) -> anyhow::Result<Vec<f32
         .collect();
     drop(places);
     asked.sort_unstable();
-    let nodata = source.nodata().map(|value| value as f32);
+    let mut pixels = Vec::<f32>::new();
     for asked in asked.chunk_by(|a, b| a.0 == b.0) {
         let (row, col) = (asked[0].0 / n_across * rows, asked[0].0 % n_across * cols);
         let (height, width) = (rows.min(grid.height - row), cols.min(grid.width - col));
-        let pixels = source.read_window::<f32>(band, row, col, height, width)?;
+        source.read_values(band, Window { row, col, height, width }, &mut pixels)?;
         for &(_, place, pixel) in asked {
-            let value = pixels[(place / grid.width - row) * width + place % grid.width - col];
-            values[pixel] = if Some(value) == nodata { f32::NAN } else { value };
+            values[pixel] = pixels[(place / grid.width - row) * width + place % grid.width - col];
         }
     }
     Ok(values)
@@ -242,10 +253,10 @@ pub fn map_layers(heatmap: &Path, bands: (usize, Option<usize>)) -> anyhow::Resu
 ///
 /// # Errors
 /// For rasters that cannot be read.
-pub fn light_layer(heatmap: &Path, lights: &Path) -> anyhow::Result<Layer> {
+pub fn light_layer(heatmap: &Path, (lights, declared): (&Path, Declared)) -> anyhow::Result<Layer> {
     let bounds = raster::bounds_deg(Source::open(heatmap)?.grid())?;
     let log = |radiance: f64| radiance.max(0.0).ln_1p();
-    painted((lights, 1), "night_light", bounds, Scale::Light, Range::FromZero, log)
+    painted_from(&declared.open(lights)?, 1, "night_light", bounds, Scale::Light, Range::FromZero, log)
 }
 
 /// The layer of the change between two dates, over the map.

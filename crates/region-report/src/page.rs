@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use contract::{Made, Record, Region, RingDeg};
 use figure::{Rgb, Scale};
+use raster::Declared;
 use serde_json::{Value, json};
 
 use crate::export;
@@ -50,7 +51,7 @@ pub struct Contents<'a> {
     /// The heat map, and its bands of score and standard deviation.
     pub heatmap: (&'a Path, (usize, Option<usize>)),
     /// Night lights.
-    pub night_lights: Option<&'a Path>,
+    pub night_lights: Option<(&'a Path, Declared)>,
     /// The change since an earlier date.
     pub change: Option<&'a Path>,
     /// How the tables were made.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use contract::{HEATMAP, Made, RasterSpec};
-use raster::Source;
+use raster::{Declared, Nodata, Scaling, Source};
 
 use crate::change::{Changes, changes};
 use crate::export;
@@ -13,6 +13,7 @@ use crate::official::read_official;
 use crate::page::{Contents, PageArgs, write_page};
 use crate::population::people;
 use crate::table::{Budget, Known, Tables, Wanted, map_sums, means, tables};
+use crate::zonal::Input;
 use crate::zones::{Naming, Zones, ZonesArgs, read_zones};
 
 /// Flags of `region-report report`.
@@ -35,9 +36,18 @@ pub struct ReportArgs {
     /// Radiance in nW cm-2 sr-1
     #[arg(long, value_name = "TIF")]
     pub(crate) night_lights: Option<PathBuf>,
+    /// The number of the lights that stands for no data, where the file does not say it, or none where all suspicious ones are data
+    #[arg(long, value_name = "NUMBER|none", allow_negative_numbers = true)]
+    lights_nodata: Option<Nodata>,
+    /// Radiance of a step of the lights' numbers, such as 0.1 for Black Marble [default: what the file says]
+    #[arg(long, value_name = "NW_CM2_SR", value_parser = stage::positive)]
+    lights_scale: Option<f64>,
     /// People a pixel
     #[arg(long, value_name = "TIF")]
     population: Option<PathBuf>,
+    /// The number of the population raster that stands for no data, where the file does not say it, or none
+    #[arg(long, value_name = "NUMBER|none", allow_negative_numbers = true)]
+    population_nodata: Option<Nodata>,
     /// The change since an earlier date, as `heatmap-stitch change` writes it
     #[arg(long, value_name = "TIF")]
     change: Option<PathBuf>,
@@ -192,9 +202,12 @@ impl ReportArgs {
     }
 
     fn known(&self, zones: &Zones) -> anyhow::Result<Known> {
-        let others = |path: &Option<PathBuf>| match path {
-            Some(path) => means(path, zones, self.min_coverage_share),
-            None => Ok(Vec::new()),
+        let night_light = match &self.night_lights {
+            Some(path) => {
+                let input = Input { path, declared: self.lights(), quantity: Some(raster::RADIANCE) };
+                means(&input, zones, self.min_coverage_share)?
+            }
+            None => Vec::new(),
         };
         let change = match &self.change {
             Some(path) => changes(path, zones, self.min_coverage_share, self.block_m)?,
@@ -209,13 +222,22 @@ impl ReportArgs {
         };
         Ok(Known {
             people: match &self.population {
-                Some(path) => people(&self.heatmap, path, zones)?,
+                Some(path) => {
+                    let declared = Declared { nodata: self.population_nodata, scaling: None };
+                    people(&self.heatmap, (path, declared), zones)?
+                }
                 None => Vec::new(),
             },
-            night_light: others(&self.night_lights)?,
+            night_light,
             change,
             official,
         })
+    }
+
+    /// What the user says of the night lights.
+    fn lights(&self) -> Declared {
+        let scaling = self.lights_scale.map(|scale| Scaling { scale, offset: 0.0 });
+        Declared { nodata: self.lights_nodata, scaling }
     }
 
     fn write(&self, zones: &Zones, tables: &Tables, bands: Bands) -> anyhow::Result<()> {
@@ -242,7 +264,7 @@ impl ReportArgs {
                 outlines: &outlines,
                 official,
                 heatmap: (&self.heatmap, bands),
-                night_lights: self.night_lights.as_deref(),
+                night_lights: self.night_lights.as_deref().map(|path| (path, self.lights())),
                 change: self.change.as_deref(),
                 made: &made,
             };
@@ -285,6 +307,14 @@ impl ReportArgs {
         for path in [&self.night_lights, &self.population, &self.change, &self.official].into_iter().flatten()
         {
             made = made.input(path)?;
+        }
+        for (name, nodata) in
+            [("lights_nodata", self.lights_nodata), ("population_nodata", self.population_nodata)]
+        {
+            made = nodata.map_or(made.clone(), |nodata| made.flag(name, nodata.to_string()));
+        }
+        if let Some(scale) = self.lights_scale {
+            made = made.flag("lights_scale", scale);
         }
         Ok(made)
     }

@@ -13,7 +13,7 @@ use crate::export::point_inside;
 use crate::inequality::{gini, theil};
 use crate::population::People;
 use crate::targeting::{self, Candidate};
-use crate::zonal::{Blocks, ByBlock, Detail, Sums, sums};
+use crate::zonal::{Blocks, ByBlock, Detail, Input, Sums, sums, sums_of};
 use crate::zones::Zones;
 
 /// What is asked of the table.
@@ -107,9 +107,9 @@ pub fn map_sums(
 ///
 /// # Errors
 /// For a raster that cannot be read.
-pub fn means(path: &Path, zones: &Zones, min_coverage_share: f64) -> anyhow::Result<Vec<Option<f64>>> {
-    let spans = zones.spans_on(Source::open(path)?.grid())?;
-    let found = sums(path, 1, &spans, Blocks::ONE, Detail::Means, true)?;
+pub fn means(input: &Input<'_>, zones: &Zones, min_coverage_share: f64) -> anyhow::Result<Vec<Option<f64>>> {
+    let spans = zones.spans_on(Source::open(input.path)?.grid())?;
+    let found = sums_of(input, 1, &spans, Blocks::ONE, Detail::Means, true)?;
     let mean = |by_block: &ByBlock| {
         let all = total(by_block);
         all.mean().filter(|_| all.weight >= min_coverage_share * all.all)

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use raster::{Dtype, Grid, Pixel, Source};
+use raster::{Declared, Dtype, Grid, Quantity, Real, Sieve, Source, Window};
 use rayon::prelude::*;
 
 use crate::coverage::Span;
@@ -95,6 +95,24 @@ impl Blocks {
 /// The sums of a zone by block, `(block row, block column)` from the north-west.
 pub type ByBlock = BTreeMap<(u32, u32), Sums>;
 
+/// A raster and what is known of it beside what it says itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// What the user says of it.
+    pub declared: Declared,
+    /// What it holds: impossible numbers are left out with a word, those that look like fill values are refused.
+    pub quantity: Option<Quantity>,
+}
+
+impl<'a> Input<'a> {
+    /// A raster that speaks for itself.
+    pub fn of(path: &'a Path) -> Self {
+        Self { path, declared: Declared::default(), quantity: None }
+    }
+}
+
 /// Adds up a band over zones, given as spans of pixels of the raster; `by_area` weighs the rows of a raster in degrees by their length.
 ///
 /// # Errors
@@ -107,12 +125,27 @@ pub fn sums(
     detail: Detail,
     by_area: bool,
 ) -> anyhow::Result<Vec<ByBlock>> {
-    let source = Source::open(path)?;
-    let kinds = Kinds { nodata: source.nodata(), detail, blocks, by_area };
+    sums_of(&Input::of(path), band, zones, blocks, detail, by_area)
+}
+
+/// As [`sums`], of a raster of which more is known.
+///
+/// # Errors
+/// As [`sums`], and for numbers that look like fill values.
+pub fn sums_of(
+    input: &Input<'_>,
+    band: usize,
+    zones: &[Vec<Span>],
+    blocks: Blocks,
+    detail: Detail,
+    by_area: bool,
+) -> anyhow::Result<Vec<ByBlock>> {
+    let source = input.declared.open(input.path)?;
+    let kinds = Kinds { detail, blocks, by_area };
     if source.dtype().fits(Dtype::F32) && source.dtype() != Dtype::F64 {
-        typed::<f32>(path, &source, band, zones, kinds)
+        typed::<f32>(input, &source, band, zones, kinds)
     } else {
-        typed::<f64>(path, &source, band, zones, kinds)
+        typed::<f64>(input, &source, band, zones, kinds)
     }
 }
 
@@ -126,8 +159,8 @@ fn row_weights(grid: &Grid, by_area: bool) -> Vec<f64> {
     (0..grid.height).map(weight).collect()
 }
 
-fn typed<T: Pixel + Into<f64> + PartialEq>(
-    path: &Path,
+fn typed<T: Real + Into<f64>>(
+    input: &Input<'_>,
     source: &Source,
     band: usize,
     zones: &[Vec<Span>],
@@ -136,20 +169,33 @@ fn typed<T: Pixel + Into<f64> + PartialEq>(
     let grid = source.grid();
     let weights = row_weights(grid, kinds.by_area);
     let strips = strips(zones, grid, source.block_shape()?);
+    let trusted = input.declared.nodata.is_some();
+    let new_sieve = input.quantity.map(|quantity| Sieve::new(quantity, source, band, trusted));
     let parts = strips
         .par_iter()
         .map_init(
-            || Source::open(path),
+            || input.declared.open(input.path),
             |own, strip| {
                 let own = own.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
                 let (col, width) = (strip.col as usize, (strip.end - strip.col) as usize);
-                let pixels = own.read_window::<T>(band, strip.row, col, strip.height, width)?;
-                Ok(strip_sums(&pixels, strip, zones, &weights, kinds))
+                let window = Window { row: strip.row, col, height: strip.height, width };
+                let mut pixels: Vec<T> = Vec::new();
+                own.read_values(band, window, &mut pixels)?;
+                let mut sieve = new_sieve.clone();
+                sieve.iter_mut().for_each(|sieve| sieve.sift(&mut pixels));
+                Ok((strip_sums(&pixels, strip, zones, &weights, kinds), sieve))
             },
         )
         .collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(mut sieve) = new_sieve {
+        parts.iter().filter_map(|(_, part)| part.as_ref()).for_each(|part| sieve.add(part));
+        let path = input.path.display();
+        if let Some(said) = sieve.found().map_err(|found| anyhow::anyhow!("{path}: {found}"))? {
+            tracing::warn!("{path}: {said}; {} says which number is no data", sieve.quantity().flag);
+        }
+    }
     let mut all = vec![ByBlock::new(); zones.len()];
-    for (zone, block, sums) in parts.into_iter().flatten() {
+    for (zone, block, sums) in parts.into_iter().flat_map(|(sums, _)| sums) {
         all[zone].entry(block).or_default().add(&sums);
     }
     Ok(all)
@@ -202,13 +248,12 @@ fn parts(strip: Strip, block_cols: u32) -> Vec<Strip> {
 
 #[derive(Clone, Copy)]
 struct Kinds {
-    nodata: Option<f64>,
     detail: Detail,
     blocks: Blocks,
     by_area: bool,
 }
 
-fn strip_sums<T: Pixel + Into<f64> + PartialEq>(
+fn strip_sums<T: Real + Into<f64>>(
     pixels: &[T],
     strip: &Strip,
     zones: &[Vec<Span>],
@@ -239,12 +284,10 @@ fn strip_sums<T: Pixel + Into<f64> + PartialEq>(
 }
 
 /// The sums of pixels that have one weight.
-fn run_sums<T: Pixel + Into<f64> + PartialEq>(run: &[T], weight: f64, kinds: Kinds) -> Sums {
-    let nodata = kinds.nodata.unwrap_or(f64::NAN);
+fn run_sums<T: Real + Into<f64>>(run: &[T], weight: f64, kinds: Kinds) -> Sums {
     let (mut n, mut sum, mut squares) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
     let mut add = |lane: usize, value: f64| {
-        // Not a number differs from itself, and nothing equals it.
-        let known = value.is_finite() & (value != nodata);
+        let known = value.is_finite();
         let value = if known { value } else { 0.0 };
         n[lane] += f64::from(u8::from(known));
         sum[lane] += value;
@@ -268,22 +311,16 @@ fn run_sums<T: Pixel + Into<f64> + PartialEq>(run: &[T], weight: f64, kinds: Kin
         ..Sums::default()
     };
     if let Detail::Cuts { lower, upper } = kinds.detail {
-        add_cuts(&mut sums, run, weight, nodata, (lower, upper));
+        add_cuts(&mut sums, run, weight, (lower, upper));
     }
     sums
 }
 
 /// Tiles are many pixels of one value: its logarithm is taken once.
-fn add_cuts<T: Pixel + Into<f64> + PartialEq>(
-    sums: &mut Sums,
-    run: &[T],
-    weight: f64,
-    nodata: f64,
-    cuts: (f64, f64),
-) {
+fn add_cuts<T: Real + Into<f64>>(sums: &mut Sums, run: &[T], weight: f64, cuts: (f64, f64)) {
     for equal in run.chunk_by(PartialEq::eq) {
         let value: f64 = equal[0].into();
-        if !value.is_finite() || value == nodata {
+        if !value.is_finite() {
             continue;
         }
         let weight = weight * equal.len() as f64;
@@ -297,16 +334,12 @@ fn add_cuts<T: Pixel + Into<f64> + PartialEq>(
 mod tests {
     use super::*;
 
-    const KINDS: Kinds = Kinds {
-        nodata: Some(-9999.0),
-        detail: Detail::Cuts { lower: 0.25, upper: 0.75 },
-        blocks: Blocks::ONE,
-        by_area: true,
-    };
+    const KINDS: Kinds =
+        Kinds { detail: Detail::Cuts { lower: 0.25, upper: 0.75 }, blocks: Blocks::ONE, by_area: true };
 
     #[test]
     fn missing_pixels_count_for_the_area_and_for_nothing_else() {
-        let run: Vec<f32> = vec![0.5, -9999.0, f32::NAN, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5];
+        let run: Vec<f32> = vec![0.5, f32::INFINITY, f32::NAN, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5];
         let sums = run_sums(&run, 0.5, KINDS);
         assert_eq!((sums.all, sums.weight, sums.sum), (5.0, 4.0, 2.0));
         assert_eq!((sums.above, sums.below), (0.5, 0.5));

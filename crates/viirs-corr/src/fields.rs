@@ -1,16 +1,24 @@
 //! From rasters on disk to fields on one grid.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use contract::{HEATMAP, RasterSpec};
-use raster::{Affine, Crs, Dtype, Grid, Source, Window, transform_points};
+use raster::{Affine, Crs, Grid, Scaling, Source, Window, transform_points};
 use rayon::prelude::*;
 
 use crate::regrid::{Field, Place, overlaps, regrid};
 
 /// Pixels of a raster that are held at a time.
-const SLAB_PX: usize = 1 << 20;
+pub(crate) const SLAB_PX: usize = 1 << 20;
+/// As many at most, where blocks are large.
+const MOST_SLAB_PX: usize = 1 << 24;
+
+/// More cells than any map of tiles has.
+const MOST_CELLS: usize = 1 << 24;
+
+const CIRCLE_DEG: f64 = 360.0;
 
 /// A heat map as means over cells of its tiles' size, in its own coordinate system.
 pub struct Scores {
@@ -49,19 +57,31 @@ pub fn read_scores(path: &Path) -> anyhow::Result<Scores> {
 /// The first band of a raster as means over cells of some height and width in pixels, from its north-west corner.
 ///
 /// # Errors
-/// For a damaged file.
+/// For a damaged file, and for cells smaller than pixels or more than any map has.
 pub fn area_means(source: &Source, (height_px, width_px): (f64, f64)) -> anyhow::Result<Scores> {
     let (map, nodata) = (source.grid().clone(), source.nodata().map(|value| value as f32));
+    let n_cells = (map.height as f64 / height_px).ceil() * (map.width as f64 / width_px).ceil();
+    ensure!(
+        height_px.min(width_px) > 0.5 && n_cells <= MOST_CELLS as f64,
+        "{}: want at most {MOST_CELLS} cells of at least a pixel, found {n_cells} of {height_px} x {width_px} pixels; make the map again",
+        source.path().display()
+    );
     let rows = overlaps(map.height, height_px);
     let columns = overlaps(map.width, width_px);
     let cell_px = height_px * width_px;
     let mut field = Field::unknown(rows.len(), columns.len());
     let (block_height, _) = source.block_shape()?;
     let slab_height = (SLAB_PX / map.width).max(1).next_multiple_of(block_height);
+    let slab_height = slab_height.min((MOST_SLAB_PX / map.width).max(1));
+    let plain = !source.is_masked() && source.scaling(1) == Scaling::NONE;
     let mut pixels = Vec::new();
     for row in (0..map.height).step_by(slab_height) {
         let slab = Window { row, col: 0, height: slab_height.min(map.height - row), width: map.width };
-        source.read_window_together(1, slab, &mut pixels)?;
+        if plain {
+            source.read_window_together(1, slab, &mut pixels)?;
+        } else {
+            source.read_values(1, slab, &mut pixels)?;
+        }
         add_slab(&mut field, slab, &pixels, &rows, &columns, nodata);
     }
     for (value, cover) in field.values.iter_mut().zip(&mut field.cover) {
@@ -122,21 +142,6 @@ fn add_line(sums: &mut [f64], known: &mut [f64], line: &[f32], down: f64, nodata
     }
 }
 
-/// Opens a raster of radiance.
-///
-/// # Errors
-/// For a file that cannot be read, or whose pixels are no floats: a rendered picture is no radiance.
-pub fn open_lights(path: &Path) -> anyhow::Result<Source> {
-    let source = Source::open(path)?;
-    ensure!(
-        matches!(source.dtype(), Dtype::F32 | Dtype::F64),
-        "{}: want radiance in nW cm-2 sr-1 as floats, got pixels of {}; a rescaled or rendered picture is no radiance",
-        path.display(),
-        source.dtype()
-    );
-    Ok(source)
-}
-
 /// The grid on which map and lights are compared: the map's cells, or the lights' pixels where these are larger.
 ///
 /// # Errors
@@ -168,101 +173,16 @@ pub fn scores_on(scores: &Scores, target: &Grid) -> anyhow::Result<Field> {
     Ok(regrid(&scores.field, &corners, target.height, target.width))
 }
 
-/// Radiance in nW cm⁻² sr⁻¹ on the target grid: missing and not-a-number pixels are left out, those above
-/// `saturation_nw_cm2_sr` count as that much.
-///
-/// # Errors
-/// Where the two do not lie on one globe or do not meet, and for a damaged file.
-pub fn lights_on(lights: &Source, target: &Grid, saturation_nw_cm2_sr: Option<f64>) -> anyhow::Result<Field> {
-    limited_on(lights, target, &Limits { saturation_nw_cm2_sr, quality: None })
-}
-
-/// What of a raster's pixels counts.
-#[derive(Default)]
-pub struct Limits {
-    /// Radiance above this counts as this much.
-    pub saturation_nw_cm2_sr: Option<f64>,
-    /// How often each pixel was seen without cloud, and the fewest that count.
-    pub quality: Option<Quality>,
-}
-
-/// How often each pixel of the lights was seen, on their own grid.
-pub struct Quality {
-    /// The count, or any number that is larger where a pixel is better known.
-    pub source: Source,
-    /// Pixels below this are missing.
-    pub least: f64,
-}
-
-impl Quality {
-    /// Opens the counts of a raster of lights.
-    ///
-    /// # Errors
-    /// For a file that cannot be read or lies on other pixels.
-    pub fn open(path: &Path, least: f64, lights: &Source) -> anyhow::Result<Quality> {
-        let source = Source::open(path)?;
-        ensure!(
-            inside(lights.grid(), source.grid()),
-            "{}: want the pixels of the night lights, got others; give the coverage that comes with them",
-            path.display()
-        );
-        Ok(Quality { source, least })
-    }
-
-    /// Takes away the pixels of a window that are not known well enough.
-    fn mask(&self, window: &Grid, pixels: &mut [f64]) -> anyhow::Result<()> {
-        let (row, column) =
-            self.source.grid().offset_of(window).context("the coverage lies on the lights' pixels")?;
-        let seen =
-            self.source.read_window::<f64>(1, row as usize, column as usize, window.height, window.width)?;
-        let nodata = self.source.nodata();
-        for (pixel, seen) in pixels.iter_mut().zip(seen) {
-            if Some(seen) == nodata || seen.is_nan() || seen < self.least {
-                *pixel = f64::NAN;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A raster's values on the target grid, as far as they count; [`lights_on`] with more limits.
-///
-/// # Errors
-/// As [`lights_on`].
-pub fn limited_on(lights: &Source, target: &Grid, limits: &Limits) -> anyhow::Result<Field> {
-    let aligned = inside(target, lights.grid());
-    let window = if aligned { target.clone() } else { window_over(target, lights)? };
-    let (row, column) =
-        lights.grid().offset_of(&window).context("the window is one of the night lights' own")?;
-    let mut pixels = Vec::new();
-    let here = Window { row: row as usize, col: column as usize, height: window.height, width: window.width };
-    lights.read_window_together::<f64>(1, here, &mut pixels)?;
-    let (nodata, top) = (lights.nodata(), limits.saturation_nw_cm2_sr.unwrap_or(f64::INFINITY));
-    let known =
-        |value: f64| if Some(value) == nodata || !value.is_finite() { f64::NAN } else { value.min(top) };
-    pixels.iter_mut().for_each(|pixel| *pixel = known(*pixel));
-    if let Some(quality) = &limits.quality {
-        quality.mask(&window, &mut pixels)?;
-    }
-    let field = Field::of(window.height, window.width, pixels);
-    if aligned {
-        return Ok(field);
-    }
-    Ok(regrid(&field, &places(&window, target)?, target.height, target.width))
-}
-
-/// Whether the cells of `part` are cells of `whole`.
-fn inside(part: &Grid, whole: &Grid) -> bool {
-    let fits = |start: i64, n: usize, end: usize| start >= 0 && start as usize + n <= end;
-    whole.offset_of(part).is_some_and(|(row, column)| {
-        fits(row, part.height, whole.height) && fits(column, part.width, whole.width)
-    })
-}
-
 /// The part of a raster that holds another grid, or as much of it as there is.
-fn window_over(grid: &Grid, source: &Source) -> anyhow::Result<Grid> {
+pub(crate) fn window_over(grid: &Grid, source: &Source) -> anyhow::Result<Grid> {
     let all = source.grid();
-    let edge = places(&perimeter(grid), all)?;
+    let mut edge = places(&perimeter(grid), all)?;
+    if all.crs.is_geographic() {
+        // The same longitude counted once more round: grids may cross 180°.
+        let around = CIRCLE_DEG / all.transform.pixel_width;
+        let middle = all.width as f64 / 2.0;
+        edge.iter_mut().for_each(|place| place.1 += around * ((middle - place.1) / around).round());
+    }
     let span = |axis: fn(&Place) -> f64, n: usize| {
         let low = edge.iter().map(axis).fold(f64::INFINITY, f64::min).floor() - 1.0;
         let high = edge.iter().map(axis).fold(f64::NEG_INFINITY, f64::max).ceil() + 1.0;
@@ -291,8 +211,13 @@ fn perimeter(grid: &Grid) -> Grid {
 
 /// The places in `target` of all corners of `grid`, row by row.
 fn places(grid: &Grid, target: &Grid) -> anyhow::Result<Vec<Place>> {
-    let corners =
-        (0..=grid.height).flat_map(|row| (0..=grid.width).map(move |column| (row as f64, column as f64)));
+    places_of(grid, 0..grid.height, target)
+}
+
+/// The places in `target` of the corners of some rows of `grid`.
+pub(crate) fn places_of(grid: &Grid, rows: Range<usize>, target: &Grid) -> anyhow::Result<Vec<Place>> {
+    let rows = rows.start..=rows.end;
+    let corners = rows.flat_map(|row| (0..=grid.width).map(move |column| (row as f64, column as f64)));
     let (mut x, mut y): (Vec<f64>, Vec<f64>) =
         corners.map(|(row, column)| grid.transform.to_world(row, column)).unzip();
     if !grid.crs.same_as(&target.crs) {

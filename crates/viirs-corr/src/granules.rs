@@ -10,7 +10,7 @@ use raster::{Affine, Crs, Grid, Source};
 use crate::MIN_COVER_SHARE;
 use crate::details::{Drawing, Kind, row, worth};
 use crate::field_pair::FieldPair;
-use crate::fields::{Limits, limited_on};
+use crate::lights::{Limits, limited_on};
 use crate::table::Line;
 
 /// What became of all granules.

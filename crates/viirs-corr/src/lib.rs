@@ -24,6 +24,7 @@ pub mod fft;
 pub mod field_pair;
 pub mod fields;
 mod granules;
+pub mod lights;
 pub mod made;
 pub mod regrid;
 mod report;
@@ -37,7 +38,8 @@ use contract::Made;
 use baseline::Baseline;
 use details::{Drawing, Kind, Worth};
 use field_pair::FieldPair;
-use fields::{Limits, Quality};
+use lights::{Limits, Quality};
+use raster::{Declared, Nodata};
 
 /// Flags of viirs-corr.
 #[derive(clap::Args, Debug)]
@@ -45,9 +47,24 @@ pub struct Args {
     /// The map, as heatmap-stitch writes it
     #[arg(long, value_name = "TIF")]
     heatmap: PathBuf,
-    /// Radiance in nW cm-2 sr-1, as floats
+    /// Radiance in nW cm-2 sr-1: a GeoTIFF (also .gz) of floats, or of whole numbers with a scale
     #[arg(long, value_name = "TIF")]
     night_lights: PathBuf,
+    /// The number of the lights that stands for no data, where the file does not say it, or none where all suspicious ones are data
+    #[arg(long, value_name = "NUMBER|none", allow_negative_numbers = true)]
+    lights_nodata: Option<Nodata>,
+    /// Radiance of a step of the lights' numbers, such as 0.1 for Black Marble [default: what the file says]
+    #[arg(long, value_name = "NW_CM2_SR", value_parser = stage::positive)]
+    lights_scale: Option<f64>,
+    /// Radiance that is added to the scaled numbers
+    #[arg(
+        long,
+        value_name = "NW_CM2_SR",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        requires = "lights_scale"
+    )]
+    lights_offset: f64,
     /// The fewest cells for which a coefficient is reported
     #[arg(long, value_name = "N", default_value_t = 30)]
     min_n: usize,
@@ -92,6 +109,13 @@ pub struct Args {
     out: PathBuf,
 }
 
+impl Args {
+    fn declared(&self) -> Declared {
+        let scaling = |scale: f64| raster::Scaling { scale, offset: self.lights_offset };
+        Declared { nodata: self.lights_nodata, scaling: self.lights_scale.map(scaling) }
+    }
+}
+
 /// A cell counts where both fields cover at least this share of it.
 pub const MIN_COVER_SHARE: f64 = 0.5;
 
@@ -101,11 +125,11 @@ pub const MIN_COVER_SHARE: f64 = 0.5;
 /// For rasters that cannot be read, are not what they should be or do not meet, and outputs that cannot be written.
 pub fn run(args: Args) -> anyhow::Result<stage::Ledger> {
     let scores = fields::read_scores(&args.heatmap)?;
-    let lights = fields::open_lights(&args.night_lights)?;
+    let lights = lights::open_lights(&args.night_lights, &args.declared())?;
     let grid = fields::target_grid(&scores.grid, &lights)?;
     let score = fields::scores_on(&scores, &grid)?;
     let limits = limits(&args, &lights)?;
-    let light = fields::limited_on(&lights, &grid, &limits)?;
+    let light = lights::limited_on(&lights, &grid, &limits)?;
 
     let mut ledger = stage::Ledger::of("cells", grid.len());
     let mut pair = FieldPair { height: grid.height, width: grid.width, ..FieldPair::default() };
@@ -127,7 +151,7 @@ pub fn run(args: Args) -> anyhow::Result<stage::Ledger> {
     let cell_km = fields::cell_km(&grid);
     let rows = report::metrics(&pair.xs, &pair.ys, args.min_n, args.saturation_nw_cm2_sr);
     let rows = report::with_worth(rows, &worths, cell_km);
-    let made = made(&args)?;
+    let made = made(&args, &lights)?;
     let corners = fields::corners_deg(&grid)?;
     let picture = report::picture(&args.title, &args.credit, &rows, (&score, &light), corners, &pair)?;
     let rivals =
@@ -181,7 +205,9 @@ fn details(
 fn limits(args: &Args, lights: &raster::Source) -> anyhow::Result<Limits> {
     let quality =
         args.quality.as_ref().map(|path| Quality::open(path, args.min_quality, lights)).transpose()?;
-    Ok(Limits { saturation_nw_cm2_sr: args.saturation_nw_cm2_sr, quality })
+    let trusted = args.lights_nodata.is_some();
+    let saturation_nw_cm2_sr = args.saturation_nw_cm2_sr;
+    Ok(Limits { saturation_nw_cm2_sr, quality, ..Limits::of_radiance(trusted) })
 }
 
 /// A rival's field on the grid of the comparison.
@@ -191,7 +217,8 @@ fn rival(
     pair: &FieldPair,
 ) -> anyhow::Result<Baseline> {
     let source = raster::Source::open(path)?;
-    let field = fields::limited_on(&source, grid, &Limits::default())
+    let limits = Limits { quantity: Some(raster::OTHER), ..Limits::default() };
+    let field = lights::limited_on(&source, grid, &limits)
         .with_context(|| format!("{}: the baseline {name}", path.display()))?;
     Ok(Baseline::of(name, &field, pair))
 }
@@ -202,7 +229,7 @@ fn named_raster(text: &str) -> Result<(String, PathBuf), String> {
     Ok((name.to_owned(), path.into()))
 }
 
-fn made(args: &Args) -> anyhow::Result<Made> {
+fn made(args: &Args, lights: &raster::Source) -> anyhow::Result<Made> {
     let mut made = Made::by(env!("CARGO_PKG_NAME"))
         .flag("min_n", args.min_n)
         .flag("draws", args.draws)
@@ -212,6 +239,15 @@ fn made(args: &Args) -> anyhow::Result<Made> {
         .seed(args.seed)
         .input(&args.heatmap)?
         .input(&args.night_lights)?;
+    let scaling = lights.scaling(1);
+    if scaling != raster::Scaling::NONE {
+        let by = if args.lights_scale.is_some() { "flags" } else { "file" };
+        made = made
+            .flag("lights_scaling", format!("scale {} offset {} by the {by}", scaling.scale, scaling.offset));
+    }
+    if let Some(nodata) = args.lights_nodata {
+        made = made.flag("lights_nodata", nodata.to_string());
+    }
     let mut tables: Vec<&PathBuf> = args.scores.iter().collect();
     tables.sort();
     let rasters = args.quality.iter().chain(args.baseline.iter().map(|(_, path)| path));

@@ -46,9 +46,19 @@ pub type Place = (f64, f64);
 /// If the number of corners does not fit the field.
 #[must_use]
 pub fn regrid(field: &Field, corners: &[Place], height: usize, width: usize) -> Field {
+    let mut sums = Field::unknown(height, width);
+    add(field, corners, &mut sums);
+    means(&mut sums);
+    sums
+}
+
+/// Adds the cells of a field to a target's sums of value times area, and of area; `corners` as for [`regrid`]. A field may come in pieces.
+///
+/// # Panics
+/// If the number of corners does not fit the field.
+pub fn add(field: &Field, corners: &[Place], sums: &mut Field) {
     let line = field.width + 1;
     assert_eq!(corners.len(), (field.height + 1) * line, "the corners of all cells");
-    let mut sums = Field::unknown(height, width);
     for row in 0..field.height {
         for column in 0..field.width {
             let cell = row * field.width + column;
@@ -58,16 +68,19 @@ pub fn regrid(field: &Field, corners: &[Place], height: usize, width: usize) -> 
             let corner = row * line + column;
             let quad =
                 [corners[corner], corners[corner + 1], corners[corner + line + 1], corners[corner + line]];
-            share_out(&quad, field.values[cell], field.cover[cell], &mut sums);
+            share_out(&quad, field.values[cell], field.cover[cell], sums);
         }
     }
+}
+
+/// Makes means of the sums that [`add`] made.
+pub fn means(sums: &mut Field) {
     for (value, cover) in sums.values.iter_mut().zip(&mut sums.cover) {
         if *cover > 0.0 {
             *value /= *cover;
             *cover = cover.min(1.0);
         }
     }
-    sums
 }
 
 /// Adds the parts of one source cell to the target's sums of value times area, and of area.

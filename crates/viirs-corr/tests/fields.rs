@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use raster::{Affine, BandOut, CogOptions, Crs, Grid, Source, transform_points, write_cog};
-use viirs_corr::fields::{lights_on, open_lights, read_scores, scores_on, target_grid};
+use raster::{Affine, BandOut, CogOptions, Crs, Declared, Grid, Source, transform_points, write_cog};
+use viirs_corr::fields::{read_scores, scores_on, target_grid};
+use viirs_corr::lights::{lights_on, open_lights};
 
 /// Made radiance of a pixel, 0 to 50, as rough as the real one.
 fn radiance(i: usize) -> f32 {
@@ -18,7 +19,7 @@ fn lights(folder: &Path, pixel_deg: f64) -> Source {
     let pixels: Vec<f32> = (0..grid.len()).map(radiance).collect();
     let band = BandOut { name: "radiance", unit: "nW cm-2 sr-1", pixels: &pixels };
     write_cog(&folder.join("lights.tif"), &grid, &[band], &CogOptions::default()).unwrap();
-    open_lights(&folder.join("lights.tif")).unwrap()
+    open_lights(&folder.join("lights.tif"), &Declared::default()).unwrap()
 }
 
 fn utm(side: usize, cell_m: f64) -> Grid {

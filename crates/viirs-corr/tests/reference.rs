@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use contract::Metric;
-use raster::{Affine, BandOut, CogOptions, Crs, Grid, transform_points, write_cog};
+use raster::{Affine, BandOut, CogOptions, Crs, Declared, Grid, transform_points, write_cog};
 use viirs_corr::correlate::{pearson, spearman};
-use viirs_corr::fields::{lights_on, open_lights};
+use viirs_corr::lights::{lights_on, open_lights};
 
 /// The study's tiles: 32 x 32 of 343 pixels of 10 m.
 const TILES: usize = 32;
@@ -65,7 +65,8 @@ fn the_published_scores_correlate_with_night_light_as_published() {
         println!("skipped: REFERENCE_DATA does not lead to sichuan/study_scores.csv.gz");
         return;
     };
-    let lights = open_lights(&folder.join("nightlights/viirs_vnl_2025_sichuan.tif")).unwrap();
+    let lights =
+        open_lights(&folder.join("nightlights/viirs_vnl_2025_sichuan.tif"), &Declared::default()).unwrap();
     let corners = corners(&folder);
     let (mut xs, mut ys) = (Vec::new(), Vec::new());
     let granules = scores(&folder);
