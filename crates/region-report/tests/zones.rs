@@ -7,6 +7,9 @@ use std::process::{Command, Output};
 use raster::{Affine, BandOut, CogOptions, Crs, Grid, write_cog};
 use serde_json::{Value, json};
 
+/// Zone, pixels and mean.
+type Line = (String, f64, Option<f64>);
+
 struct Folder(tempfile::TempDir);
 
 fn stderr(output: &Output) -> String {
@@ -57,7 +60,7 @@ impl Folder {
     }
 
     /// Zone, pixels and mean of each line.
-    fn lines(&self) -> Vec<(String, f64, Option<f64>)> {
+    fn lines(&self) -> Vec<Line> {
         let text = std::fs::read_to_string(self.path("means.csv")).unwrap();
         let line = |line: &str| {
             let fields: Vec<&str> = line.split(',').collect();
@@ -305,7 +308,7 @@ fn a_shapefile_a_kml_and_a_mapinfo_file_give_the_means_of_the_geojson() {
             }
             let output = folder.zonal("map.tif", name, &["--zone-id", "Name"]);
             assert!(output.status.success(), "{name}: {}", stderr(&output));
-            let near = |(a, b): (&(String, f64, Option<f64>), &(String, f64, Option<f64>))| {
+            let near = |(a, b): (&Line, &Line)| {
                 a.0 == b.0 && (a.1 - b.1).abs() < 1e-4 && (a.2.unwrap() - b.2.unwrap()).abs() < 1e-4
             };
             let found = folder.lines();
