@@ -1,86 +1,14 @@
 //! Zones files as other people have them.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod folder;
 
-use raster::{Affine, BandOut, CogOptions, Crs, Grid, write_cog};
+use std::path::Path;
+use std::process::Command;
+
+use folder::{Folder, Line, refused, square, stderr};
+use raster::{Affine, Crs, Grid};
 use serde_json::{Value, json};
-
-struct Folder(tempfile::TempDir);
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// A raster in degrees whose pixels have the number of their column, counted from 1.
-    fn degrees(&self, name: &str, west: f64, north: f64, side: f64, (height, width): (usize, usize)) {
-        let transform = Affine { west, north, pixel_width: side, pixel_height: side };
-        self.raster(name, Grid { height, width, transform, crs: Crs::wgs84().unwrap() });
-    }
-
-    fn raster(&self, name: &str, grid: Grid) {
-        let pixels: Vec<f32> = (0..grid.len()).map(|i| (i % grid.width + 1) as f32).collect();
-        let band = [BandOut { name: "column", unit: "1", pixels: &pixels }];
-        write_cog(&self.path(name), &grid, &band, &CogOptions::default()).unwrap();
-    }
-
-    fn features(&self, name: &str, features: &[(Value, Value)]) {
-        let feature = |(properties, geometry): &(Value, Value)| json!({"type": "Feature", "properties": properties, "geometry": geometry});
-        let all: Vec<Value> = features.iter().map(feature).collect();
-        let text = json!({"type": "FeatureCollection", "features": all}).to_string();
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    fn zonal(&self, raster: &str, zones: &str, flags: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_region-report"))
-            .args(["zonal", "--by-area", "false", "--raster"])
-            .arg(self.path(raster))
-            .arg("--zones")
-            .arg(self.path(zones))
-            .arg("--out")
-            .arg(self.path("means.csv"))
-            .arg("--ledger")
-            .arg(self.path("ledger.json"))
-            .args(flags)
-            .output()
-            .unwrap()
-    }
-
-    /// Zone, pixels and mean of each line.
-    fn lines(&self) -> Vec<(String, f64, Option<f64>)> {
-        let text = std::fs::read_to_string(self.path("means.csv")).unwrap();
-        let line = |line: &str| {
-            let fields: Vec<&str> = line.split(',').collect();
-            (fields[0].to_owned(), fields[1].parse().unwrap(), fields[2].parse().ok())
-        };
-        text.lines().skip(1).map(line).collect()
-    }
-}
-
-fn square(west: f64, south: f64, side: f64) -> Value {
-    let (east, north) = (west + side, south + side);
-    json!({"type": "Polygon", "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]]})
-}
-
-fn refused(output: &Output, wanted: &[&str]) {
-    let said = stderr(output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let line = said.trim_end().lines().last().unwrap();
-    for word in wanted {
-        assert!(line.contains(word), "want {word} in: {said}");
-    }
-    assert!(!said.contains("Some(") && said.matches("error:").count() == 1, "{said}");
-}
 
 #[test]
 fn a_zone_without_an_id_is_its_place_in_the_file_and_what_has_no_area_is_counted() {
@@ -305,7 +233,7 @@ fn a_shapefile_a_kml_and_a_mapinfo_file_give_the_means_of_the_geojson() {
             }
             let output = folder.zonal("map.tif", name, &["--zone-id", "Name"]);
             assert!(output.status.success(), "{name}: {}", stderr(&output));
-            let near = |(a, b): (&(String, f64, Option<f64>), &(String, f64, Option<f64>))| {
+            let near = |(a, b): (&Line, &Line)| {
                 a.0 == b.0 && (a.1 - b.1).abs() < 1e-4 && (a.2.unwrap() - b.2.unwrap()).abs() < 1e-4
             };
             let found = folder.lines();

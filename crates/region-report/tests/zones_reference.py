@@ -12,6 +12,7 @@ import numpy
 import rasterio
 import shapely
 from exactextract import exact_extract
+from exactextract.raster import NumPyRasterSource
 from rasterio.transform import from_origin
 
 folder = Path(sys.argv[1])
@@ -138,7 +139,10 @@ whole = rasterio.open(folder / "whole.tif")
 on_raster = exact_extract(whole, truth, ["count"], include_cols=["zone"], output="pandas").set_index("zone")["count"]
 for name in ["whole.tif", "nodata.tif", "nan.tif", "codes.tif", "tiled.tif", "masked.tif"]:
     with rasterio.open(folder / name) as raster:
-        found = exact_extract(raster, truth, ["count", "mean"], include_cols=["zone"], output="pandas").set_index("zone")
+        # exactextract 0.3 takes the values of a window that is masked as a whole, so rasterio applies the mask.
+        pixels = raster.read(1, masked=True).astype("float64").filled(numpy.nan)
+        source = NumPyRasterSource(pixels, *raster.bounds, nodata=numpy.nan, srs_wkt=raster.crs.to_wkt())
+        found = exact_extract(source, truth, ["count", "mean"], include_cols=["zone"], output="pandas").set_index("zone")
     expected[name] = {
         zone: [float(row["count"]), None if row["count"] == 0 else float(row["mean"]),
                float(row["count"] / on_raster[zone]) if on_raster[zone] > 0 else None]

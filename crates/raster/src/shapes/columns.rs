@@ -37,8 +37,8 @@ impl Columns {
         };
         let values = self.kinds.iter().enumerate().map(value).collect();
         // A geometry that is null is there without one.
-        let geometry = feature.geometry().filter(|geometry| geometry.has_gdal_ptr());
-        Row { values, outline: geometry.map(|geometry| Outline::of(geometry)) }
+        let geometry = feature.geometry_by_index(0).ok();
+        Row { values, outline: geometry.map(Outline::of) }
     }
 
     /// Values with their names.

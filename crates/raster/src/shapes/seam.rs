@@ -42,6 +42,9 @@ pub fn polygon(rings: &mut [Ring]) -> bool {
 /// The ring without jumps of more than half a turn, if it has any and still closes.
 fn unwound(ring: &Ring) -> Option<Ring> {
     let jumps = |from: f64, to: f64| (to - from).abs() > TURN_DEG / 2.0;
+    if !ring.iter().all(|(x, _)| x.abs() <= TURN_DEG) {
+        return None;
+    }
     if !ring.windows(2).any(|edge| jumps(edge[0].0, edge[1].0)) {
         let (first, last) = (ring.first()?, ring.last()?);
         if !jumps(last.0, first.0) {
