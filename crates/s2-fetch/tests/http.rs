@@ -108,12 +108,41 @@ fn a_file_that_never_matches_its_hash_is_refused_and_the_old_scene_stays() {
 
 #[test]
 fn a_server_that_asks_for_too_long_a_wait_is_not_waited_for() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(|_, _| Reply::status(429, &[("retry-after", "86400")]));
-    let asset = json!({"href": format!("{}/red.tif", server.address)});
-    let line = refused_with(4, fetch(&remote(dir.path(), asset), &dir.path().join("T48RVV.tif"), &BAND));
-    assert!(line.contains("the server asks for 86400 s"), "{line}");
-    assert_eq!(server.n_requests("/red.tif"), 1);
+    let cases = [
+        ("retry-after", "86400", "the server asks for 86400 s"),
+        ("retry-after", "99999999999999999999999999", "the server asks for a wait of decades"),
+        ("retry-after-ms", "1e300", "the server asks for a wait of decades"),
+        ("x-ratelimit-reset", "7200", "the server asks for 7200 s"),
+    ];
+    for (name, value, want) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(move |_, _| Reply::status(429, &[(name, value)]));
+        let asset = json!({"href": format!("{}/red.tif", server.address)});
+        let line = refused_with(4, fetch(&remote(dir.path(), asset), &dir.path().join("T48RVV.tif"), &BAND));
+        assert!(line.contains(want) && line.contains("try again later"), "{line}");
+        assert_eq!(server.n_requests("/red.tif"), 1, "{name}: {value}");
+    }
+}
+
+#[test]
+fn waits_in_fractions_and_milliseconds_are_kept() {
+    for (name, value) in [("retry-after", "1.1"), ("retry-after-ms", "1100")] {
+        let dir = tempfile::tempdir().unwrap();
+        let red = dir.path().join("red.tif");
+        write_band(&red, 2000);
+        let bytes = fs::read(&red).unwrap();
+        let server = Server::start(move |_, before| match before {
+            0 => Reply::status(503, &[(name, value)]),
+            _ => Reply::ok(bytes.clone()),
+        });
+        let href = format!("{}/red.tif", server.address);
+        let mut promised = asset("", &red);
+        promised["href"] = json!(href);
+        let begun = std::time::Instant::now();
+        let output = fetch(&remote(dir.path(), promised), &dir.path().join("T48RVV.tif"), &BAND);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(begun.elapsed().as_secs_f64() >= 1.1, "{name}: {:?}", begun.elapsed());
+    }
 }
 
 #[test]
