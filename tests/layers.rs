@@ -147,7 +147,7 @@ fn programs_read_no_other_variable_of_the_environment() {
     {
         let text = std::fs::read_to_string(file).unwrap();
         let shipped = text.split("#[cfg(test)]").next().unwrap();
-        for call in ["env::var(", "env::var_os(", "env::vars("] {
+        for call in ["env::var(", "env::var_os(", "env::vars(", "env::vars_os("] {
             for argument in shipped.split(call).skip(1) {
                 let in_ranks = file.starts_with(root().join("crates/ranks"));
                 let named = argument
