@@ -333,6 +333,11 @@ ledgers += $(call ledger-of,report)
 summary-flags += $(call each,see,$(report))
 endif
 
+# The map and the page say what the offline judge was trained on, and how far this ground lies from that.
+judge-card := $(if $(filter local,$(JUDGE)),$(if $(ORDERS)$(PUBLISHED),,$(HEADS:.safetensors=.json)))
+map-flags += $(call each,judge,$(judge-card)) $(if $(judge-card),$(if $(call same,$(TRAINED_IN),$(AOI)),$(call each,judge-ledger,$(granules:%=$(call ledger-of,classify-%)))))
+summary-flags += $(call each,judge,$(judge-card))
+
 define flags-file # folder, stage, flags
 $1/flags/$2: $$(if $$(call same,$$(strip $3),$$(strip $$(file <$1/flags/$2))),,FORCE)
 	@mkdir -p $$(call quote,$$(@D)) && printf '%s\n' $$(call quote,$$(strip $3)) > $$(call quote,$$@)

@@ -13,10 +13,12 @@ use contract::{HEATMAP, HEATMAP_COLOUR, Made, RasterSpec};
 use figure::Scale;
 use raster::{CogOptions, Crs, Grid, Overviews, Window, write_cog_painted};
 
+use crate::judge::Judge;
 use crate::offsets::Offsets;
 use crate::overlap::{Granule, pairs};
 use crate::seams;
 use crate::stitch::{Bands, Joining, Layer, Mosaic, NODATA};
+use crate::support::same_everywhere;
 pub use alone::{read_granules, write_granule};
 use input::Input;
 pub(crate) use picture::corners_deg;
@@ -48,6 +50,12 @@ pub struct MapArgs {
     /// Source and licence of the images, as the picture names them
     #[arg(long)]
     credit: String,
+    /// The card of the offline judge behind the order, the .json beside its heads: the picture says what it was trained on
+    #[arg(long, value_name = "JSON")]
+    judge: Option<PathBuf>,
+    /// The ledger of the judge's labels of a granule, from vlm-label classify; repeat for more: the picture says how far this ground lies from that
+    #[arg(long, value_name = "JSON", requires = "judge")]
+    judge_ledger: Vec<PathBuf>,
     /// The picture to write
     #[arg(long, value_name = "PNG")]
     out_png: PathBuf,
@@ -93,6 +101,9 @@ pub fn run(args: &MapArgs) -> anyhow::Result<stage::Ledger> {
             None => ledger.skip(row.skipped.as_deref().unwrap_or("no score")),
         }
     }
+    if let Some(note) = same_everywhere(&input.scores()) {
+        tracing::warn!("all {} tiles with a score have the same: {note}", ledger.n_ok);
+    }
     let grid = region::grid(&input.granules, args.pixel_m, &crs(args, &input)?)?;
     let pairs = pairs(&input.granules)?;
     let offsets = if args.keep_offsets || pairs.is_empty() {
@@ -104,7 +115,8 @@ pub fn run(args: &MapArgs) -> anyhow::Result<stage::Ledger> {
         offsets.applied(&input.granules).into_iter().map(|granule| (granule.crs, granule.layer)).collect();
     let mosaic = Mosaic::of(&layers, &grid, args.joining())?;
     let made = made(args, &input, &grid)?;
-    let picture = picture::picture(args, &grid, &layers, &input)?;
+    let judge = args.judge.as_deref().map(|card| Judge::read(card, &args.judge_ledger)).transpose()?;
+    let picture = picture::picture(args, &grid, &layers, &input, judge.as_ref())?;
     write_maps(args, &grid, &mosaic, &made, &input)?;
     contract::file::write(&args.out_png, &picture)?;
     if let Some(path) = &args.out_qml {

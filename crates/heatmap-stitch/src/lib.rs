@@ -10,6 +10,7 @@
 mod atlas;
 pub mod card;
 mod change;
+pub mod judge;
 pub mod layer;
 pub mod offsets;
 pub mod overlap;
@@ -19,6 +20,7 @@ mod published;
 pub mod seams;
 pub mod stitch;
 mod summary;
+mod support;
 
 pub use atlas::{MapArgs, read_granules, write_granule};
 pub use change::ChangeArgs;

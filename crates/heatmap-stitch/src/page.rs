@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use contract::{Cluster, Metric, PogRow, RaterRow, Scene, Score};
 
+use crate::judge::Judge;
 use text::{count, indented, number, share};
 
 /// Columns of the page.
@@ -37,6 +38,8 @@ pub struct Findings {
     pub metrics: Vec<(String, Vec<Metric>)>,
     /// What the stages counted and how long they took.
     pub ledgers: Vec<stage::Report>,
+    /// The offline judge behind the order.
+    pub judge: Option<Judge>,
     /// Files for the reader to open.
     pub see: Vec<String>,
 }
@@ -50,6 +53,7 @@ pub fn page(findings: &Findings) -> String {
         ("Classes", found::classes(findings)),
         ("Order of the clusters, most developed first", found::order(findings)),
         ("Raters", raters(findings)),
+        ("Judge", judge(findings)),
         ("Scores", found::scores(findings)),
         ("How far to trust it", metrics(findings)),
         ("Stages", stages(findings)),
@@ -115,6 +119,14 @@ fn raters(findings: &Findings) -> Vec<String> {
     if raters.len() > ROWS_SHOWN {
         lines.push(format!("  and {} more", raters.len() - ROWS_SHOWN));
     }
+    lines
+}
+
+fn judge(findings: &Findings) -> Vec<String> {
+    let Some(judge) = &findings.judge else { return Vec::new() };
+    let n_tiles = findings.scores.iter().filter(|row| row.score.is_some()).count();
+    let mut lines = indented(&format!("local, {}", judge.ground(n_tiles)), 2, WIDTH);
+    lines.extend(indented(&judge.about, 2, WIDTH));
     lines
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use contract::{Cluster, Metric, PogRow, RaterRow, Record, Scene, Score, TileReader};
 
+use crate::judge::Judge;
 use crate::page::{Findings, page};
 
 /// Flags of `heatmap-stitch summary`. What is not given is not on the page.
@@ -41,6 +42,9 @@ pub struct SummaryArgs {
     /// A ledger that a stage wrote with --ledger; repeat for more
     #[arg(long, value_name = "JSON")]
     stage_ledger: Vec<PathBuf>,
+    /// The card of the offline judge behind the order, the .json beside its heads
+    #[arg(long, value_name = "JSON")]
+    judge: Option<PathBuf>,
     /// A file that the page tells its reader to look at; repeat for more
     #[arg(long, value_name = "FILE")]
     see: Vec<String>,
@@ -80,6 +84,7 @@ fn findings(args: &SummaryArgs) -> anyhow::Result<Findings> {
             .iter()
             .map(|path| stage::Report::read(path))
             .collect::<anyhow::Result<_>>()?,
+        judge: args.judge.as_deref().map(|card| Judge::read(card, &args.stage_ledger)).transpose()?,
         see: args.see.clone(),
     })
 }

@@ -22,7 +22,7 @@ impl Whitener {
     /// Learns at most `n_components` directions from rows of equal length. Single-threaded, so the same bits anywhere.
     ///
     /// # Errors
-    /// [`Error::Unfit`] below three rows, or if all rows are equal.
+    /// [`Error::Unfit`] below three rows, if all rows are equal, or if one holds a value that is no number.
     pub fn fit(rows: &[Vec<f32>], n_components: usize) -> Result<Self> {
         let (n, dims) = enough(rows)?;
         let mean: Vec<f64> =
@@ -40,7 +40,7 @@ impl Whitener {
     /// of its directions was before it was brought to one, as a share of the widest, in falling order.
     ///
     /// # Errors
-    /// [`Error::Unfit`] below three rows, or if all rows are equal.
+    /// As [`Whitener::fit`].
     ///
     /// # Panics
     /// If there are not as many weights as rows.
@@ -133,11 +133,18 @@ impl Whitener {
     }
 }
 
-/// Numbers of rows and features, if there are rows enough.
+/// Numbers of rows and features, if there are rows enough and all are numbers.
 fn enough(rows: &[Vec<f32>]) -> Result<(usize, usize)> {
     let (n, dims) = (rows.len(), rows.first().map_or(0, Vec::len));
     if n < 3 {
         return Err(Error::Unfit(format!("want at least 3 images to find principal components, got {n}")));
+    }
+    let is_number = |row: &&Vec<f32>| row.iter().all(|value| value.is_finite());
+    if let Some(at) = rows.iter().position(|row| !is_number(&row)) {
+        return Err(Error::Unfit(format!(
+            "want features that are numbers, got NaN or infinity for image {}; the weights are damaged, fetch them again",
+            at + 1
+        )));
     }
     Ok((n, dims))
 }
@@ -256,5 +263,11 @@ mod tests {
     fn too_few_or_equal_rows_are_refused() {
         assert!(Whitener::fit(&rows(2, 4), 2).is_err());
         assert!(Whitener::fit(&vec![vec![1.0; 4]; 9], 2).is_err());
+        for broken in [f32::NAN, f32::INFINITY] {
+            let mut rows = rows(20, 4);
+            rows[7][2] = broken;
+            let said = Whitener::fit(&rows, 2).unwrap_err().to_string();
+            assert!(said.contains("for image 8"), "{said}");
+        }
     }
 }

@@ -76,7 +76,8 @@ impl Files {
         Ok((ballots, ledger))
     }
 
-    fn names(&self) -> String {
+    /// The files, for a message.
+    pub fn names(&self) -> String {
         let paths = [&self.votes, &self.orders, &self.pairs].into_iter().flatten();
         paths.map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     }

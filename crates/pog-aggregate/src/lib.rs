@@ -16,7 +16,7 @@
 //!
 //! By failure class. A judge that fails: missing answers are fewer answers, never a number; the ranks of what is there are
 //! stretched evenly over all clusters. Bad or hostile input (an unreadable table, a score outside 0 to 100, a question answered
-//! twice, an order that is none): exit 1 with one line, nothing written. A killed process: every output is whole or not there.
+//! twice, an order that is none, nothing to order): exit 1 with one line, nothing written. A killed process: every output is whole or not there.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -46,6 +46,7 @@ pub mod picture;
 pub mod planted;
 pub mod ranks;
 pub mod tables;
+mod tied;
 pub mod welsch;
 
 use ballots::{Ballots, PairsNeed};
@@ -143,6 +144,7 @@ fn aggregate(args: &Aggregate) -> anyhow::Result<Ledger> {
     let prior = prior_weights(&ballots, &args.rater_weight)?;
     let evidence = ballots.evidence(None, true)?;
     let consensus = method.consensus(&evidence, &prior)?;
+    tied::refuse(&ballots, &consensus.ranks, &lowest).with_context(|| args.files.names())?;
     let replicates = resampled(&ballots, &prior, method, args);
     let levels = match args.levels {
         Some(count) => group::Groupings::new(&consensus.ranks, count)?.levels(count).context("--levels")?,
@@ -154,6 +156,7 @@ fn aggregate(args: &Aggregate) -> anyhow::Result<Ledger> {
     let health = health::checks(&ballots, &evidence, &consensus);
     let order = tables::order_of(&rows)?;
     report(&ballots, &raters, &health, &order);
+    tied::warn(&order, &lowest);
 
     let made = made(args, method)?;
     if let Some(path) = &args.raters_out {

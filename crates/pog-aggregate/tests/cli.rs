@@ -109,7 +109,7 @@ fn bad_evidence_is_one_clear_line_exit_code_1_and_the_old_output_stays() {
     write("cut.parquet", "PAR1 rubbish");
     write("bad.txt", "1>2\n1>>2\n");
     write("empty.txt", "\n");
-    write("good.txt", "1>2\n2>1\n");
+    write("good.txt", "1>2\n1=2\n");
     write("one.txt", "ann\n");
     write("old.parquet", "old");
     let cases: [(&[&str], &str); 9] = [
@@ -199,6 +199,42 @@ fn pairs_become_an_order_by_every_method_and_the_health_table_says_that_they_con
         assert!(std::fs::read_to_string(dir.path().join("o.dot")).unwrap().starts_with("digraph"));
         assert!(said(&output).contains("3 skipped (missing winner)"), "{}", said(&output));
     }
+}
+
+#[test]
+fn evidence_that_puts_no_cluster_above_another_is_refused_with_its_likely_cause_and_nothing_is_written() {
+    let dir = TempDir::new().unwrap();
+    votes(dir.path(), 5);
+    let all: Vec<Vote> = contract::read(&dir.path().join("votes.parquet")).unwrap();
+    let write = |name: &str, rows: Vec<Vote>| {
+        contract::write(&dir.path().join(name), &rows, &Made::by("vlm-label")).unwrap();
+    };
+    let alike = |vote: &Vote| Vote { score: vote.score.map(|_| 50.0), ..vote.clone() };
+    write("alike.parquet", all.iter().map(alike).collect());
+    write("one.parquet", all.iter().filter(|vote| vote.cluster == 2).cloned().collect());
+    write("none.parquet", Vec::new());
+    std::fs::write(dir.path().join("tied.txt"), "1=2=3\n3=2=1\n").unwrap();
+    std::fs::write(dir.path().join("old.parquet"), "old").unwrap();
+    let cases: [(&[&str], &str); 5] = [
+        (&["--votes", "alike.parquet"], "all 4 are tied by their raters: nothing to order; likely each tile"),
+        (&["--votes", "alike.parquet", "--levels", "3"], "all 4 are tied"),
+        (&["--votes", "one.parquet"], "one.parquet: want evidence on at least 2 clusters, got 1"),
+        (&["--votes", "none.parquet"], "none.parquet"),
+        (&["--orders", "tied.txt"], "all 3 are tied"),
+    ];
+    for (flags, want) in cases {
+        let output =
+            pog(&[flags, &["--raters-out", "r.parquet", "--out", "old.parquet"]].concat(), dir.path());
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{flags:?}: {text}");
+        assert!(text.contains(want) && text.trim_end().lines().count() == 1, "{flags:?}: {text}");
+        assert_eq!(std::fs::read(dir.path().join("old.parquet")).unwrap(), b"old");
+        assert!(!dir.path().join("r.parquet").exists());
+    }
+    let lowest = ["--votes", "alike.parquet", "--lowest", "9", "--order-out", "o.txt", "--out", "p.parquet"];
+    let output = pog(&lowest, dir.path());
+    assert!(output.status.success() && said(&output).contains("share one level"), "{}", said(&output));
+    assert_eq!(std::fs::read_to_string(dir.path().join("o.txt")).unwrap(), "0=1=2=3>9\n");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::radiometry::Normalise;
 use crate::residual::{Shortcut, without};
 use crate::rows::Rows;
 use crate::sweep::{Choice, Sweep, choose, given};
-use crate::{pictures, report, sheets};
+use crate::{pictures, poor, report, sheets};
 use anyhow::{Context, ensure};
 use clap::Args as ClapArgs;
 use contract::{Cluster, Made};
@@ -78,6 +78,10 @@ pub struct ClusterArgs {
 
 pub fn run(args: &ClusterArgs) -> anyhow::Result<Ledger> {
     ensure!(args.k_min <= args.k_max, "--k-min {} is above --k-max {}", args.k_min, args.k_max);
+    for (i, (class, k)) in args.k.iter().enumerate() {
+        let before = args.k[..i].iter().find(|(other, _)| other == class);
+        ensure!(before.is_none(), "--k {class}={k}: want one number a class, got a second; leave one out");
+    }
     let readers = open_all(&args.tiles)?;
     let classes = Classes::read(&args.labels)?;
     let mut ledger = Ledger::of("tiles", 0);
@@ -87,6 +91,8 @@ pub fn run(args: &ClusterArgs) -> anyhow::Result<Ledger> {
     let facts: Vec<_> = seen.iter().map(|s| s.facts.clone()).collect();
     without(&mut features, &facts, &args.without);
     let grouped = group(args, &seen, &features)?;
+    poor::warn(&grouped.sweeps, !args.labels.is_empty());
+    poor::refuse_one_cluster(&grouped.sweeps, args.min_stability)?;
     let made = made(args)?;
     if let Some(folder) = &args.sheets {
         sheets::write(folder, &readers, &grouped.rows).context("drawing the contact sheets")?;

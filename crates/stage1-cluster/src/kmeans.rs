@@ -9,7 +9,7 @@
 
 use crate::rows::{Rows, Scratch, add, blocks, square_between, squares_to};
 use crate::seeding::seeded;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -45,17 +45,33 @@ impl Grouping {
     pub fn inertia(&self) -> f64 {
         self.squares.iter().map(|&d| f64::from(d)).sum()
     }
+
+    /// The same groups without those that no row is in, numbered anew in their order: where rows are copies of each other, fewer groups
+    /// than were searched for can have rows.
+    pub fn without_empty(mut self) -> Self {
+        let mut full = vec![false; self.centres.nrows()];
+        self.of_row.iter().for_each(|&group| full[group] = true);
+        if full.iter().all(|&has_rows| has_rows) {
+            return self;
+        }
+        let kept: Vec<usize> = (0..full.len()).filter(|&group| full[group]).collect();
+        let number = |group: usize| full[..group].iter().filter(|&&has_rows| has_rows).count();
+        let numbers: Vec<usize> = (0..full.len()).map(number).collect();
+        self.of_row.iter_mut().for_each(|group| *group = numbers[*group]);
+        self.centres = self.centres.select(Axis(0), &kept);
+        self
+    }
 }
 
-/// Groups rows into `k`.
+/// Groups rows into `k`, or fewer where too many are copies of each other.
 ///
 /// # Panics
 /// If `k` is zero or more than the number of rows.
 pub fn kmeans(matrix: ArrayView2<f32>, k: usize, search: Search) -> Grouping {
-    group(&Rows::of(matrix), k, search)
+    group(&Rows::of(matrix), k, search).without_empty()
 }
 
-/// As [`kmeans`], for rows that are there already.
+/// As [`kmeans`], for rows that are there already; groups without rows stay.
 ///
 /// # Panics
 /// If `k` is zero or more than the number of rows.
@@ -331,5 +347,21 @@ mod tests {
     fn as_many_groups_as_rows_leave_no_distance() {
         let rows = blobs(6, 6, 3, 0.5);
         assert!(kmeans(rows.view(), 6, SEARCH).inertia() < 1e-5);
+    }
+
+    #[test]
+    fn copies_of_three_rows_are_three_groups_however_many_are_searched_for() {
+        let three = blobs(3, 3, 5, 0.1);
+        let rows = Array2::from_shape_fn((40, 5), |(i, j)| three[(i % 3, j)]);
+        assert_eq!(Rows::of(rows.view()).n_distinct(40), 3);
+        assert_eq!(Rows::of(rows.view()).n_distinct(2), 2, "counting stops");
+        for k in [3, 4, 10, 40] {
+            let found = kmeans(rows.view(), k, SEARCH);
+            let groups: std::collections::BTreeSet<_> = found.of_row.iter().copied().collect();
+            assert_eq!((groups.into_iter().collect::<Vec<_>>(), found.centres.nrows()), (vec![0, 1, 2], 3));
+            assert!((0..40).all(|i| found.of_row[i] == found.of_row[i % 3]), "k {k}");
+            // Products of 32-bit rows are rounded.
+            assert!(found.inertia() < 1e-6, "k {k}");
+        }
     }
 }

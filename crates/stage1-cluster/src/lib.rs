@@ -21,6 +21,7 @@ mod look;
 mod model;
 mod network;
 mod pictures;
+mod poor;
 mod radiometry;
 mod report;
 mod residual;

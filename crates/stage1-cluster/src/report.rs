@@ -21,7 +21,7 @@ pub fn table(sweeps: &BTreeMap<String, Sweep>, min_stability: f64, audit: Vec<Me
             note: None,
         };
         let chosen = row("n_clusters", class.clone(), Some(sweep.k() as f64));
-        rows.push(Metric { note: Some(why(sweep, min_stability)), ..chosen });
+        rows.push(Metric { note: Some(why(sweep, n, min_stability)), ..chosen });
         for tried in &sweep.tried {
             let of = format!("{class} k={}", tried.k);
             details.push(row("silhouette", of.clone(), Some(tried.silhouette)));
@@ -47,26 +47,35 @@ fn stability(tried: &Tried, row: Metric) -> Metric {
     }
 }
 
-fn why(sweep: &Sweep, min_stability: f64) -> String {
+fn why(sweep: &Sweep, n: u64, min_stability: f64) -> String {
+    let few = sweep.few_distinct;
     match sweep.reason {
-        Reason::Best => format!("the highest silhouette among K of a stability of at least {min_stability}"),
+        Reason::Best => {
+            let best = format!("the highest silhouette among K of a stability of at least {min_stability}");
+            few.map_or(best.clone(), |few| format!("{best}; {n} tiles show {few} different pictures"))
+        }
         Reason::NoneStable => format!("no K reaches a stability of {min_stability}: the class stays whole"),
         Reason::TooFew => "too few tiles for more than one cluster".into(),
-        Reason::Given => "given by --k".into(),
+        Reason::AllAlike => "all tiles show the same picture".into(),
+        Reason::Given { asked } => match few {
+            Some(few) => {
+                format!("--k asked for {asked}, but {n} tiles show {few} different pictures")
+            }
+            None => "given by --k".into(),
+        },
     }
 }
 
 /// One line a class, and one of the audit over all tiles.
 pub fn log(sweeps: &BTreeMap<String, Sweep>, audit: &[Metric]) {
     for (class, sweep) in sweeps {
-        let chosen = sweep.tried.iter().find(|t| t.k == sweep.k());
         let number = |value: Option<f64>| value.map_or("none".into(), |v| format!("{v:.3}"));
         tracing::info!(
             "{class}: {} clusters of {} tiles, silhouette {}, stability {}",
             sweep.k(),
             sweep.grouping.of_row.len(),
-            number(chosen.map(|t| t.silhouette)),
-            number(chosen.and_then(Tried::mean_stability))
+            number(sweep.chosen().map(|t| t.silhouette)),
+            number(sweep.chosen().and_then(Tried::mean_stability))
         );
     }
     log_audit(audit);

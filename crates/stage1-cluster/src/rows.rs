@@ -9,6 +9,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Rows that go into one product: with a few hundred features they fit into a core's second cache. Fixed, so that results do not
@@ -50,6 +51,19 @@ impl<'a> Rows<'a> {
             Some(shift) => point.iter().zip(shift).map(|(x, s)| (f64::from(*x) + s) as f32).collect(),
             None => point.to_vec(),
         }
+    }
+
+    /// How many rows differ from all others before them, counted no further than `most`.
+    pub fn n_distinct(&self, most: usize) -> usize {
+        let mut seen = HashSet::new();
+        for row in 0..self.n_rows {
+            if seen.len() == most {
+                break;
+            }
+            // Zero has two signs.
+            seen.insert(self.row(row).iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<_>>());
+        }
+        seen.len()
     }
 
     /// Some of the rows.

@@ -2,6 +2,9 @@
 //!
 //! Every K of a range that leaves enough rows a cluster is tried. A K is stable if resampled rows are grouped alike, by the mean
 //! adjusted Rand index. If no K is stable there is no grouping to speak of, and the class stays whole.
+//!
+//! Rows that are copies of each other belong together whatever K is, so no K beyond the number of different rows is tried, and K is the
+//! number of groups that have rows.
 
 use crate::kmeans::{Grouping, Search, group};
 use crate::rows::Rows;
@@ -60,8 +63,13 @@ pub enum Reason {
     NoneStable,
     /// Too few rows for the least K.
     TooFew,
+    /// All rows are the same.
+    AllAlike,
     /// It was given.
-    Given,
+    Given {
+        /// How many were asked for.
+        asked: usize,
+    },
 }
 
 /// A sweep over K and what was chosen.
@@ -70,52 +78,80 @@ pub struct Sweep {
     pub tried: Vec<Tried>,
     /// Why the grouping has the K that it has.
     pub reason: Reason,
-    /// The chosen K's grouping.
+    /// The chosen K's grouping; every group has rows.
     pub grouping: Grouping,
+    /// How many different rows there are, where they are fewer than the clusters wanted.
+    pub few_distinct: Option<usize>,
 }
 
 impl Sweep {
-    /// The number of clusters that was chosen.
+    /// The number of clusters: of groups that have rows.
     pub fn k(&self) -> usize {
         self.grouping.centres.nrows()
     }
+
+    /// What is known of the chosen K, if it was tried.
+    pub fn chosen(&self) -> Option<&Tried> {
+        self.tried.iter().find(|tried| tried.k == self.k())
+    }
 }
 
-/// Tries every K of the range that leaves four rows a cluster on average, and chooses.
+/// Tries every K of the range that leaves four rows a cluster on average, and chooses. Fewer different rows than the least K are tried as
+/// so many clusters.
 pub fn choose(rows: &Rows, choice: &Choice) -> Sweep {
-    let largest = (rows.len() / ROWS_A_CLUSTER).min(*choice.ks.end());
-    let ks: Vec<usize> = (*choice.ks.start()..=largest).collect();
-    let mut groupings: Vec<Grouping> = ks.par_iter().map(|&k| group(rows, k, choice.search)).collect();
+    let (least, most) = (*choice.ks.start(), *choice.ks.end());
+    let n_distinct = rows.n_distinct(most.max(2));
+    let largest = (rows.len() / ROWS_A_CLUSTER).min(most).min(n_distinct);
+    let few_distinct = (n_distinct < least).then_some(n_distinct);
+    let ks: Vec<usize> = (least.min(n_distinct).max(2)..=largest).collect();
+    let groupings: Vec<Grouping> =
+        ks.par_iter().map(|&k| group(rows, k, choice.search).without_empty()).collect();
     let tried = tried(rows, &ks, &groupings, choice);
     let stable = |t: &Tried| t.mean_stability().is_none_or(|mean| mean >= choice.min_stability);
-    let best = (0..tried.len())
-        .filter(|&i| stable(&tried[i]))
-        .reduce(|best, i| if tried[i].silhouette > tried[best].silhouette { i } else { best });
+    let best = tried
+        .iter()
+        .filter(|(_, t)| stable(t))
+        .reduce(|best, next| if next.1.silhouette > best.1.silhouette { next } else { best });
+    let whole = || group(rows, 1, choice.search);
     let (reason, grouping) = match best {
-        Some(best) => (Reason::Best, groupings.swap_remove(best)),
-        None if tried.is_empty() => (Reason::TooFew, group(rows, 1, choice.search)),
-        None => (Reason::NoneStable, group(rows, 1, choice.search)),
+        Some(&(at, _)) => (Reason::Best, groupings[at].clone()),
+        None if n_distinct < 2 => (Reason::AllAlike, whole()),
+        None if tried.is_empty() => (Reason::TooFew, whole()),
+        None => (Reason::NoneStable, whole()),
     };
-    Sweep { tried, reason, grouping }
+    Sweep { tried: tried.into_iter().map(|(_, t)| t).collect(), reason, grouping, few_distinct }
 }
 
-/// The grouping of a given K, as far as there are rows for it.
-pub fn given(rows: &Rows, k: usize, choice: &Choice) -> Sweep {
-    let k = k.min(rows.len());
-    let grouping = group(rows, k, choice.search);
+/// The grouping of a given K, as far as there are different rows for it.
+pub fn given(rows: &Rows, asked: usize, choice: &Choice) -> Sweep {
+    let n_distinct = rows.n_distinct(asked);
+    let k = asked.min(n_distinct);
+    let grouping = group(rows, k, choice.search).without_empty();
     let tried = tried(rows, &[k], std::slice::from_ref(&grouping), choice);
-    Sweep { tried, reason: Reason::Given, grouping }
+    Sweep {
+        tried: tried.into_iter().map(|(_, t)| t).collect(),
+        reason: Reason::Given { asked },
+        grouping,
+        few_distinct: (n_distinct < asked).then_some(n_distinct),
+    }
 }
 
-/// Silhouette and stability of groupings; those without a silhouette, of one group, are left out.
-fn tried(rows: &Rows, ks: &[usize], groupings: &[Grouping], choice: &Choice) -> Vec<Tried> {
+/// Silhouette and stability of groupings, each with its place among them. Left out are those without a silhouette, of one group, and
+/// those of as many groups as one before.
+fn tried(rows: &Rows, ks: &[usize], groupings: &[Grouping], choice: &Choice) -> Vec<(usize, Tried)> {
     let resamples = Search { n_starts: RESAMPLE_STARTS, ..choice.search };
-    let one = |((&k, grouping), silhouette): ((&usize, &Grouping), Option<f64>)| {
-        let stability = stability::resampled(rows, &grouping.of_row, k, resamples, choice.n_resamples);
-        silhouette.map(|silhouette| Tried { k, silhouette, stability })
-    };
     let silhouettes = silhouettes(rows, groupings, choice.search.seed);
-    ks.iter().zip(groupings).zip(silhouettes).filter_map(one).collect()
+    let mut all: Vec<(usize, Tried)> = Vec::new();
+    for (at, (&asked, grouping)) in ks.iter().zip(groupings).enumerate() {
+        let k = grouping.centres.nrows();
+        let Some(silhouette) = silhouettes[at] else { continue };
+        if all.iter().any(|(_, before)| before.k == k) {
+            continue;
+        }
+        let stability = stability::resampled(rows, &grouping.of_row, asked, resamples, choice.n_resamples);
+        all.push((at, Tried { k, silhouette, stability }));
+    }
+    all
 }
 
 fn silhouettes(rows: &Rows, groupings: &[Grouping], seed: u64) -> Vec<Option<f64>> {
@@ -178,6 +214,37 @@ mod tests {
     fn a_given_number_is_taken() {
         let rows = blobs(60, 3, 4, 0.5);
         let sweep = given(&Rows::of(rows.view()), 5, &choice(3..=20));
-        assert_eq!((sweep.k(), sweep.reason, sweep.tried.len()), (5, Reason::Given, 1));
+        assert_eq!((sweep.k(), sweep.reason, sweep.tried.len()), (5, Reason::Given { asked: 5 }, 1));
+        assert_eq!(sweep.few_distinct, None);
+    }
+
+    /// So many rows, copies of a few.
+    fn copies(n: usize, n_distinct: usize) -> Array2<f32> {
+        let few = blobs(n_distinct, n_distinct, 4, 0.1);
+        Array2::from_shape_fn((n, 4), |(i, j)| few[(i % n_distinct, j)])
+    }
+
+    #[test]
+    fn more_clusters_than_different_rows_are_never_said() {
+        let rows = copies(60, 3);
+        for asked in [3, 4, 10, 60, 1_000_000] {
+            let sweep = given(&Rows::of(rows.view()), asked, &choice(3..=20));
+            assert_eq!((sweep.k(), sweep.reason), (3, Reason::Given { asked }));
+            assert_eq!(sweep.few_distinct, (asked > 3).then_some(3));
+            assert_eq!(sweep.chosen().unwrap().mean_stability(), Some(1.0));
+            assert!(sweep.chosen().unwrap().silhouette > 0.99);
+        }
+        let chosen = choose(&Rows::of(rows.view()), &choice(2..=20));
+        assert_eq!((chosen.k(), chosen.reason, chosen.few_distinct), (3, Reason::Best, None));
+        assert_eq!(chosen.tried.iter().map(|t| t.k).collect::<Vec<_>>(), [2, 3], "no K beyond is tried");
+    }
+
+    #[test]
+    fn two_different_rows_are_two_clusters_though_three_at_least_were_wanted_and_one_is_one() {
+        let sweep = choose(&Rows::of(copies(40, 2).view()), &choice(3..=20));
+        assert_eq!((sweep.k(), sweep.reason, sweep.few_distinct), (2, Reason::Best, Some(2)));
+        let alike = choose(&Rows::of(copies(40, 1).view()), &choice(3..=20));
+        assert_eq!((alike.k(), alike.reason, alike.few_distinct), (1, Reason::AllAlike, Some(1)));
+        assert_eq!(given(&Rows::of(copies(40, 1).view()), 7, &choice(3..=20)).k(), 1);
     }
 }

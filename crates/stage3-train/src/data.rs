@@ -31,10 +31,17 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The block of its tile: granule, row of blocks, column of blocks.
-    pub fn block(&self) -> (usize, u32, u32) {
-        (self.granule, self.tile.row / BLOCK_TILES, self.tile.col / BLOCK_TILES)
+    /// The block of its tile.
+    pub fn block(&self) -> Block {
+        block(self.granule, self.tile)
     }
+}
+
+/// Granule, row of blocks, column of blocks.
+pub type Block = (usize, u32, u32);
+
+fn block(granule: usize, tile: TileId) -> Block {
+    (granule, tile.row / BLOCK_TILES, tile.col / BLOCK_TILES)
 }
 
 /// All training pictures. Pixels stay in their files until they are asked for.
@@ -70,6 +77,12 @@ impl Samples {
             Some(sample) => (sample.granule, sample.tile),
             None => (self.loose[i - self.all.len()].granule, self.loose[i - self.all.len()].tile),
         }
+    }
+
+    /// The block of a picture, of a sample or of one in no cluster.
+    pub fn block(&self, i: usize) -> Block {
+        let (granule, tile) = self.tile(i);
+        block(granule, tile)
     }
 
     /// A cluster's place in the order, from 0 for the last rank to 1 for the first.
@@ -170,6 +183,20 @@ pub fn read(
         }
     }
     let n_levels = level_of.values().max().map_or(0, |&top| top + 1);
+    ensure!(
+        n_levels != 1,
+        "{}: want an order of at least 2 levels, got 1: all {} clusters are tied and there is nothing to learn; ask more raters or about \
+         more images, give pog-aggregate a number of --levels, or cut tiles of another size",
+        pog.display(),
+        level_of.len()
+    );
+    ensure!(
+        !all.is_empty(),
+        "{}: want tiles whose clusters are in {}, got none of {}; give --tiles, --clusters and --pog of one run",
+        clusters.display(),
+        pog.display(),
+        ledger.n_in
+    );
     let present: BTreeSet<usize> = all.iter().map(|s| s.level).collect();
     ensure!(
         present.len() == n_levels && n_levels >= 2,

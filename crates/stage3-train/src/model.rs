@@ -98,11 +98,15 @@ impl Model {
     /// Judges pictures of one granule. Each goes alone, so neighbours, order and batch do not matter.
     ///
     /// # Errors
-    /// If the model cannot see pictures of this size.
+    /// If the model cannot see pictures of this size, or says of one what is no number.
     pub fn judge(&self, pictures: &[Rgb], scene: &Tones) -> anyhow::Result<Vec<Judged>> {
-        let judged = |features: &[f32], raw: Vec<f64>| Judged {
-            scores: raw.iter().zip(&self.scales).map(|(&raw, scale)| scale.of(raw)).collect(),
-            distance: self.ruler.as_ref().map(|ruler| ruler.distance(features)),
+        let judged = |features: &[f32], raw: Vec<f64>| {
+            ensure!(
+                raw.iter().all(|raw| raw.is_finite()),
+                "want a number as a tile's score, got {raw:?}: the weights or the model are damaged; fetch or train them again"
+            );
+            let scores = raw.iter().zip(&self.scales).map(|(&raw, scale)| scale.of(raw)).collect();
+            Ok(Judged { scores, distance: self.ruler.as_ref().map(|ruler| ruler.distance(features)) })
         };
         match &self.kind {
             Kind::Heads(eye, heads) => {
@@ -110,14 +114,14 @@ impl Model {
                     let raw = |(m, head): (usize, &Head)| head.raw(&seen[m % seen.len()], &self.device);
                     judged(&seen[0], heads.iter().enumerate().map(raw).collect())
                 };
-                Ok(eye.look(pictures, scene)?.par_iter().map(of).collect())
+                eye.look(pictures, scene)?.par_iter().map(of).collect()
             }
             Kind::Whole(sight, eye) => {
                 let (px, light) = (sight.input_px[0], sight.normalise.lights()[0]);
                 let seen: Vec<Rgb> =
                     pictures.par_iter().map(|p| sight.prepare(p, scene, light).sized(px)).collect();
                 let looked = eye.look(&seen)?;
-                Ok(looked.par_iter().map(|(features, raw)| judged(features, vec![*raw])).collect())
+                looked.par_iter().map(|(features, raw)| judged(features, vec![*raw])).collect()
             }
         }
     }

@@ -51,8 +51,16 @@ pub fn metrics(outcome: &Outcome) -> Vec<Metric> {
         distance,
         "1",
         n_held,
-        "distance in whitened features beyond which a tile is flagged",
+        "distance in features beyond which a tile is flagged",
     ));
+    let own = limit.and_then(|l| l.own_share);
+    let asked = limit.map_or(String::new(), |l| {
+        format!(
+            "of the training tiles themselves beyond that distance; of tiles of held-out blocks {} are",
+            l.outside_share
+        )
+    });
+    rows.push(row("outside_share", own, "share", limit.map_or(0, |l| l.n_rows), &asked));
     rows
 }
 

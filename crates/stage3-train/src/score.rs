@@ -7,6 +7,7 @@
 use crate::card::Card;
 use crate::model::{Judged, Model};
 use crate::sight::Normalise;
+use crate::train::{SAME_SCORE, ends};
 use crate::windows::{Cell, Windows};
 use anyhow::{Context, bail, ensure};
 use clap::Args as ClapArgs;
@@ -60,6 +61,12 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Ledger> {
 fn score(world: &World, args: &ScoreArgs) -> anyhow::Result<Ledger> {
     let jobs = args.jobs()?;
     let card = Card::beside(&args.model)?;
+    ensure!(
+        card.limit.is_none_or(|limit| limit.n_blocks > 0),
+        "{}: want a model that tells ground unlike its training as this version does, got one of a version before, which flags too much; \
+         train it again",
+        args.model.display()
+    );
     if world.size() > 1 {
         // A pool exists already where a program runs several of these; its threads do as well.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(world.fair_threads()).build_global();
@@ -304,7 +311,20 @@ impl<'a> Desk<'a> {
                 table.push(score_row(&windows, self.card, cell, found.as_ref()));
             }
         }
+        warn_if_constant(&windows, &table);
         Ok(contract::write(&plan.job.out, &table, &plan.made)?)
+    }
+}
+
+fn warn_if_constant(windows: &Windows, table: &[Score]) {
+    let scores: Vec<f64> = table.iter().filter_map(|row| row.score).collect();
+    let (low, high) = ends(&scores);
+    if scores.len() > 1 && high - low <= SAME_SCORE {
+        tracing::warn!(
+            "granule {}: all {} tiles get the score {low:.3}: they show the same, or the model tells nothing apart on this ground",
+            windows.reader().granule(),
+            scores.len()
+        );
     }
 }
 

@@ -2,11 +2,13 @@
 
 use crate::card::{Card, Part};
 use crate::course::{self, Course};
-use crate::data::{Samples, read};
+use crate::data::{Block, Samples, read};
 use crate::flags::TrainArgs;
 use crate::interval::{Interval, Residual};
+use crate::loose;
 use crate::model::{Heads, Whole};
-use crate::near::{Limit, Near};
+use crate::near::{self, Limit, Near};
+use crate::recipe::Recipe;
 use crate::report;
 use crate::scale::Scale;
 use crate::sight::{Sight, colours};
@@ -15,9 +17,23 @@ use crate::whole;
 use anyhow::Context;
 use burn::tensor::Device;
 use contract::Made;
-use nn::{Whitener, save_whole};
+use nn::save_whole;
 use stage::{Ledger, Progress};
+use std::collections::BTreeSet;
 use std::sync::Mutex;
+
+/// Scores within this are the same: no map or table shows the difference.
+pub const SAME_SCORE: f64 = 1e-6;
+
+/// What makes a model tell nothing apart, and what to do.
+const UNTOLD: &str = "likely tiles of all levels look alike (cut them larger or smaller with --tile-px of granule-split-mpi), or the judge \
+                      did not know this ground; else try other --features, more --steps or less --weight-decay";
+
+/// The least and the largest.
+pub fn ends(scores: &[f64]) -> (f64, f64) {
+    let least = scores.iter().copied().fold(f64::INFINITY, f64::min);
+    (least, scores.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+}
 
 /// What a training found out about itself, beside the model.
 pub struct Outcome {
@@ -87,7 +103,7 @@ fn heads(args: &TrainArgs, samples: &Samples, made: &Made) -> anyhow::Result<Out
             progress.add(n);
         }
     };
-    let (mut blocks, mut interval, mut limit, mut courses) = (None, None, None, Vec::new());
+    let (mut blocks, mut interval, mut courses) = (None, None, Vec::new());
     if let Some((kept, held)) = &split
         && let Some(mut fitted) = fit(task, kept, (study::KEPT, made), &done)?
     {
@@ -95,16 +111,45 @@ fn heads(args: &TrainArgs, samples: &Samples, made: &Made) -> anyhow::Result<Out
         let scores = fitted.means(&material, held);
         blocks = found(samples, args.recipe, held, &scores);
         interval = Interval::fit(&residuals(args, samples, held, &scores), args.interval_share);
-        limit = limit_of(args, &fitted.whiteners[0], &material.features[0], kept, held);
     }
     let clusters = left_out(task, &folds, made, &done, &mut courses)?;
     let all: Vec<usize> = (0..samples.all.len()).collect();
     let mut fitted = fit(task, &all, ("all", made), &done)?.context("no two levels have samples")?;
     courses.append(&mut fitted.courses);
-    let near = limit.map(|_| near_of(&fitted.whiteners[0], &material.features[0], &all));
-    limit = limit.zip(near.as_ref()).map(|(limit, near)| sized(limit, near));
+    vary(&fitted.means(&material, &all))?;
+    if args.recipe != Recipe::DevMeasure && fitted.scales.iter().all(|scale| *scale == Scale::Logistic) {
+        tracing::warn!(
+            "no member's outputs rise from level to level, not even on what it learnt from: {UNTOLD}"
+        );
+    }
+    let (near, limit) = measured_near(args, samples, &material.features[0], &all)?.unzip();
     save_whole(&Heads { members: fitted.heads, near }, &args.out)?;
     Ok(Outcome { sight: material.sight, scales: fitted.scales, blocks, clusters, interval, limit, courses })
+}
+
+/// Refuses a model that tells nothing apart, not even what it learnt from: its map would be of one colour.
+fn vary(scores: &[f64]) -> anyhow::Result<()> {
+    let (low, high) = ends(scores);
+    anyhow::ensure!(
+        high - low > SAME_SCORE,
+        "want scores that differ, but all {} training tiles get {low:.3}: {UNTOLD}",
+        scores.len()
+    );
+    Ok(())
+}
+
+/// All pictures that the heads learn from, and the limit of being near to them.
+fn measured_near(
+    args: &TrainArgs,
+    samples: &Samples,
+    features: &[Vec<f32>],
+    all: &[usize],
+) -> anyhow::Result<Option<(Near, Limit)>> {
+    let loose = loose::rows(samples, all, false).into_iter().map(|(i, _)| i);
+    let learnt: Vec<usize> = all.iter().copied().chain(loose).collect();
+    let rows: Vec<&Vec<f32>> = learnt.iter().map(|&i| &features[i]).collect();
+    let blocks: Vec<Block> = learnt.iter().map(|&i| samples.block(i)).collect();
+    near::measured(&rows, &blocks, args.outside_share)
 }
 
 /// Scores of every cluster by a model that never saw it.
@@ -155,11 +200,11 @@ fn network(args: &TrainArgs, samples: &Samples, made: &Made, ledger: &mut Ledger
     let looked = trained.learnt.model.eye(px, light, args.device)?.look(&pictures)?;
     let (features, raw): (Vec<Vec<f32>>, Vec<f64>) = looked.into_iter().unzip();
     let scale = scale_of(args, samples, &kept, &raw);
+    vary(&raw.iter().map(|&raw| scale.of(raw)).collect::<Vec<_>>())?;
     let scores: Vec<f64> = held.iter().map(|&i| scale.of(raw[i])).collect();
-    let whitener =
-        Whitener::fit(&kept.iter().map(|&i| features[i].clone()).collect::<Vec<_>>(), args.components)?;
-    let limit = split.and_then(|_| limit_of(args, &whitener, &features, &kept, &held));
-    let near = limit.map(|_| near_of(&whitener, &features, &kept));
+    let near = split.map(|_| near_of(&features, &kept)).transpose()?;
+    let limit = near.as_ref().and_then(|near| limit_of(args, samples, near, &features, &held));
+    let near = near.filter(|_| limit.is_some());
     save_whole(&Whole { net: trained.learnt.model, near }, &args.out)?;
     Ok(Outcome {
         sight,
@@ -183,7 +228,7 @@ fn tell_waiting(trained: &whole::Trained, ledger: &mut Ledger) {
 }
 
 fn scale_of(args: &TrainArgs, samples: &Samples, kept: &[usize], raw: &[f64]) -> Scale {
-    if args.recipe == crate::recipe::Recipe::DevMeasure {
+    if args.recipe == Recipe::DevMeasure {
         return Scale::Logistic;
     }
     let outputs: Vec<f64> = kept.iter().map(|&i| raw[i]).collect();
@@ -191,12 +236,7 @@ fn scale_of(args: &TrainArgs, samples: &Samples, kept: &[usize], raw: &[f64]) ->
     Scale::fit(&outputs, &levels, samples.n_levels)
 }
 
-fn residuals(
-    args: &TrainArgs,
-    samples: &Samples,
-    held: &[usize],
-    scores: &[f64],
-) -> Vec<Residual<(usize, u32, u32)>> {
+fn residuals(args: &TrainArgs, samples: &Samples, held: &[usize], scores: &[f64]) -> Vec<Residual<Block>> {
     let off = |(&i, score): (&usize, &f64)| {
         let sample = &samples.all[i];
         let off = (score - args.recipe.place(sample.level, samples.n_levels)).abs();
@@ -205,25 +245,21 @@ fn residuals(
     held.iter().zip(scores).map(off).collect()
 }
 
-fn near_of(whitener: &Whitener, features: &[Vec<f32>], of: &[usize]) -> Near {
-    Near::of(whitener, &of.iter().map(|&i| &features[i]).collect::<Vec<_>>(), &Device::flex())
+fn near_of(features: &[Vec<f32>], of: &[usize]) -> anyhow::Result<Near> {
+    Near::of(&of.iter().map(|&i| &features[i]).collect::<Vec<_>>(), &Device::flex())
 }
 
+/// The limit of tiles that a network did not learn from.
 fn limit_of(
     args: &TrainArgs,
-    whitener: &Whitener,
+    samples: &Samples,
+    near: &Near,
     features: &[Vec<f32>],
-    kept: &[usize],
     held: &[usize],
 ) -> Option<Limit> {
-    let ruler = near_of(whitener, features, kept).ruler();
-    ruler.limit(&held.iter().map(|&i| &features[i]).collect::<Vec<_>>(), args.outside_share)
-}
-
-/// The limit with the sizes of what is kept in the model.
-fn sized(limit: Limit, near: &Near) -> Limit {
-    let (n_rows, n_components) = near.ruler().sizes();
-    Limit { n_rows, n_components, ..limit }
+    let n_blocks = held.iter().map(|&i| samples.block(i)).collect::<BTreeSet<_>>().len();
+    let held: Vec<&Vec<f32>> = held.iter().map(|&i| &features[i]).collect();
+    near.ruler().limit(&held, args.outside_share, n_blocks)
 }
 
 fn card(args: &TrainArgs, outcome: &Outcome, made: &Made) -> anyhow::Result<Card> {

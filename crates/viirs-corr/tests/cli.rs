@@ -129,6 +129,24 @@ fn lights_that_rise_with_the_score_correlate_and_the_table_says_how_much() {
 }
 
 #[test]
+fn a_map_of_one_score_has_a_reason_and_no_number_in_every_table() {
+    let region = Region::new();
+    let map = region.heatmap("heatmap.tif", (20, 30), |_, _| 0.4, "heatmap/2");
+    let lights = region.lights("lights.tif", -76.0, light_ramp);
+    let details = region.path("details.parquet");
+    let output = region.compare(&map, &lights, &["--details-out", details.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows = region.metrics();
+    assert!(rows.len() == 3 && rows.iter().all(|row| (row.value, row.low, row.high) == (None, None, None)));
+    assert!(rows.iter().all(|row| row.note.as_deref().unwrap().contains("does not vary")), "{rows:?}");
+    for row in contract::read::<Metric>(&details).unwrap() {
+        let numbers = [row.value, row.low, row.high].into_iter().flatten();
+        assert!(numbers.into_iter().all(f64::is_finite), "{row:?}");
+        assert!(row.value.is_some() || row.note.is_some(), "{row:?}");
+    }
+}
+
+#[test]
 fn a_cell_without_a_score_or_a_radiance_is_left_out_and_counted() {
     let region = Region::new();
     let gap = |row: usize, column: usize| if row < 5 { f32::NAN } else { ramp(row, column) };

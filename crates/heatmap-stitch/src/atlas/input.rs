@@ -48,6 +48,11 @@ impl Input {
         Ok(Input { rows: rows.into_iter().map(|(row, _)| row).collect(), granules, models })
     }
 
+    /// The scores that there are.
+    pub fn scores(&self) -> Vec<f64> {
+        self.rows.iter().filter_map(|row| row.score).collect()
+    }
+
     /// Side of a tile in metres: the median of all.
     pub fn tile_side_m(&self) -> f64 {
         let patches = self.granules.iter().flat_map(|granule| &granule.patches);

@@ -9,8 +9,10 @@ use raster::{Crs, Grid, transform_points};
 
 use super::input::Input;
 use super::{MapArgs, region};
+use crate::judge::Judge;
 use crate::overlap::Granule;
 use crate::stitch::{HeatMap, Joining, Layer, Mosaic, NODATA};
+use crate::support::{outside, same_everywhere};
 
 /// Pixels on the longer side of the map that the picture is painted from; more would not be seen.
 const PICTURE_PX: f64 = 1600.0;
@@ -21,13 +23,14 @@ pub fn picture(
     grid: &Grid,
     layers: &[(Crs, Layer)],
     input: &Input,
+    judge: Option<&Judge>,
 ) -> anyhow::Result<Vec<u8>> {
     let longer = grid.height.max(grid.width) as f64;
     let pixel_m = args.pixel_m * (longer / PICTURE_PX).max(1.0);
     let grid = region::grid(&input.granules, pixel_m, &grid.crs)?;
     let map = Mosaic::of(layers, &grid, args.joining())?.whole();
-    let words =
-        Words { title: args.title.clone(), subtitle: subtitle(args, input), credit: args.credit.clone() };
+    let subtitle = subtitle(args, input) + &support(input, judge);
+    let words = Words { title: args.title.clone(), subtitle, credit: args.credit.clone() };
     Ok(figure::map(&words, &drawn(&grid, &map)?)?)
 }
 
@@ -84,6 +87,19 @@ fn subtitle(args: &MapArgs, input: &Input) -> String {
         scored.len(),
         input.rows.len()
     )
+}
+
+/// How far to trust the scores: whether they differ, how many have no support, and what the judge behind them knows.
+fn support(input: &Input, judge: Option<&Judge>) -> String {
+    let same = same_everywhere(&input.scores())
+        .map_or(String::new(), |note| format!(" All scores are the same: {note}."));
+    let outside = outside(&input.rows).map_or(String::new(), |(_, share)| {
+        format!(" {:.1} % of tiles are unlike all that the score was learnt from.", 100.0 * share)
+    });
+    let judge = judge.map_or(String::new(), |judge| {
+        format!(" The judge of the order was {}.", judge.ground(input.scores().len()))
+    });
+    same + &outside + &judge
 }
 
 /// Longitude and latitude of the corners: north-west, north-east, south-east, south-west.

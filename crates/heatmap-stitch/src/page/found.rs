@@ -6,6 +6,7 @@ use contract::{GranuleId, Score, TileId};
 
 use super::text::{count, indented, number, share};
 use super::{Findings, WIDTH};
+use crate::support::{outside, same_everywhere};
 
 /// Bars of the histogram of scores.
 const BINS: usize = 10;
@@ -91,8 +92,17 @@ pub fn scores(findings: &Findings) -> Vec<String> {
         count(findings.scores.len() - values.len())
     )];
     lines.extend(reasons(&findings.scores));
+    lines.extend(unlike_training(&findings.scores));
     let Some(mean_score) = mean(&values) else { return lines };
     values.sort_by(f64::total_cmp);
+    if let (Some(note), [first, ..]) = (same_everywhere(&values), &values[..]) {
+        lines.extend(indented(
+            &format!("all {} tiles have the score {}: {note}", count(values.len()), number(*first)),
+            2,
+            WIDTH,
+        ));
+        return lines;
+    }
     let variance = values.iter().map(|v| (v - mean_score).powi(2)).sum::<f64>() / values.len() as f64;
     lines.push(format!("  mean {}, sd {}", number(mean_score), number(variance.sqrt())));
     let at = |q: f64| format!("{:.0} %: {}", q * 100.0, number(quantile(&values, q)));
@@ -104,6 +114,17 @@ pub fn scores(findings: &Findings) -> Vec<String> {
     lines.push(String::new());
     lines.extend(histogram(&values));
     lines
+}
+
+/// Tiles far from all that the score was learnt from, where the model says so.
+fn unlike_training(scores: &[Score]) -> Vec<String> {
+    let Some((n, part)) = outside(scores) else { return Vec::new() };
+    let text = format!(
+        "{} of them ({}) are unlike all tiles that the score was learnt from: nothing supports their scores",
+        count(n),
+        share(part)
+    );
+    indented(&text, 2, WIDTH)
 }
 
 fn reasons(scores: &[Score]) -> Vec<String> {
