@@ -165,6 +165,29 @@ fn curves_collections_and_crossings_of_a_geopackage_have_their_areas() {
     }
 }
 
+#[test]
+fn a_file_that_ends_early_is_refused_and_not_read_as_far_as_it_goes() {
+    use gdal::vector::{Feature, Geometry, LayerOptions, OGRwkbGeometryType};
+    crate::set_up();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zones.fgb");
+    let driver = gdal::DriverManager::get_driver_by_name("FlatGeobuf").unwrap();
+    let mut dataset = driver.create_vector_only(&path).unwrap();
+    let system = Crs::from_epsg(32_648).unwrap().spatial_ref().unwrap();
+    let (srs, ty) = (Some(&system), OGRwkbGeometryType::wkbPolygon);
+    let layer = dataset.create_layer(LayerOptions { name: "zones", srs, ty, options: None }).unwrap();
+    for _ in 0..50 {
+        let mut feature = Feature::new(layer.defn()).unwrap();
+        feature.set_geometry(Geometry::from_wkt("POLYGON((0 0,2 0,2 2,0 2,0 0))").unwrap()).unwrap();
+        feature.create(&layer).unwrap();
+    }
+    dataset.close().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    assert_eq!(read_bytes(&whole, "zones.fgb").unwrap().shapes.len(), 50);
+    let error = read_bytes(&whole[..whole.len() - 1000], "zones.fgb").unwrap_err().to_string();
+    assert!(error.contains("of 50, the rest unreadable") && error.contains("damaged"), "{error}");
+}
+
 /// The bytes of a shapefile of one square with a name, without `.cpg`; `driver` is the header's byte for the language driver.
 fn shapefile(folder: &Path, name: &[u8], driver: u8) -> std::path::PathBuf {
     let path = folder.join("zones.shp");
