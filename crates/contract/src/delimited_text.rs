@@ -147,7 +147,8 @@ fn decoded(bytes: &[u8]) -> Result<(String, &'static str), Fault> {
         text.map(|text| (text.into_owned(), encoding.name()))
     };
     if let Some((marked, mark)) = Encoding::for_bom(bytes) {
-        return whole(marked, &bytes[mark..]).ok_or(Fault::Encoding(match marked {
+        let is_text = |found: &(String, &str)| !found.0.contains('\0');
+        return whole(marked, &bytes[mark..]).filter(is_text).ok_or(Fault::Encoding(match marked {
             marked if marked == UTF_16LE || marked == UTF_16BE => "damaged UTF-16",
             _ => "damaged UTF-8",
         }));

@@ -95,6 +95,7 @@ fn what_is_no_text_of_a_known_encoding_is_refused_with_what_to_do() {
     assert!(said(b"\x1f\x8b\x08").contains("packed by gzip"));
     assert!(said(b"\xef\xbb\xbfa,b\n\xff\n").contains("damaged UTF-8"));
     assert!(said(b"\xff\xfea\0,\0\x00\xd8").contains("damaged UTF-16"));
+    assert!(said(b"\xff\xfea\0,\0\0\0").contains("damaged UTF-16"), "a zero is no letter");
 }
 
 /// Whatever bytes come, the table is refused or has as many fields in each row as it has columns, and writes and reads back as itself.
