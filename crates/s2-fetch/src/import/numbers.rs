@@ -27,7 +27,7 @@ pub(super) const PLAUSIBLE: std::ops::RangeInclusive<f64> = -0.3..=4.0;
 /// More pixels beyond, and it is not a few defects.
 const MOST_BEYOND_SHARE: f64 = 0.01;
 /// A scene is brighter than this somewhere: 99 of 100 pixels are darker nowhere on land.
-const DARKEST_SCENE: f64 = 0.02;
+const DARKEST_SCENE: f64 = 0.03;
 /// Windows that are looked at, evenly over the scene.
 const WINDOWS: usize = 64;
 
@@ -177,7 +177,7 @@ pub(super) fn decide(files: &Files, grid: &Grid, said: &Said) -> anyhow::Result<
         by_darkness(files, grid, &sources)?;
         all(1.0 / DN_PER_REFLECTANCE, 0.0, "dark ground below 900: no offset".to_owned())
     };
-    check(files, grid, &meaning)?;
+    check(files, grid, &meaning, said)?;
     Ok(meaning)
 }
 
@@ -223,7 +223,7 @@ fn by_darkness(files: &Files, grid: &Grid, sources: &[Source]) -> anyhow::Result
 }
 
 /// Holds the numbers to what reflectance can be.
-fn check(files: &Files, grid: &Grid, meaning: &Meaning) -> anyhow::Result<()> {
+fn check(files: &Files, grid: &Grid, meaning: &Meaning, said: &Said) -> anyhow::Result<()> {
     let mut reflectance = Vec::new();
     for (place, pick) in files.picks.iter().enumerate() {
         let source = meaning.open(place, pick)?;
@@ -261,7 +261,7 @@ fn check(files: &Files, grid: &Grid, meaning: &Meaning) -> anyhow::Result<()> {
             meaning.rule
         );
     }
-    if at(0.99) < DARKEST_SCENE {
+    if at(0.99) < DARKEST_SCENE && said.scale.is_none() {
         bail!(
             "{path}: want reflectance, mostly 0 to 1, found numbers from {} to {} (the middle 98 %), almost black by {}; say --scale, such as {} if \
              the brightest are white",
