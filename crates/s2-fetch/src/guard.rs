@@ -164,7 +164,7 @@ fn is_private_name(name: &str) -> bool {
     ];
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     let ends = |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.ends_with('.'));
-    !name.contains('.') || ENDS.iter().any(|end| ends(end))
+    !name.contains('.') || ENDS.iter().any(ends)
 }
 
 #[cfg(test)]
