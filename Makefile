@@ -125,11 +125,14 @@ LABELLED_CLUSTER =
 CLASSES =
 NIGHT_LIGHTS =
 NIGHT_LIGHTS_CREDIT =
+NIGHT_LIGHTS_NODATA =
+NIGHT_LIGHTS_SCALE =
 QUALITY =
 MIN_QUALITY =
 BASELINES =
 ZONES =
 COUNTIES =
+COUNTIES_LAYER =
 COUNTIES_CRS = file
 COUNTIES_ID =
 COUNTIES_NAME =
@@ -137,10 +140,13 @@ COUNTIES_NAME_EN =
 COUNTIES_PART_OF =
 BLOCK_M = 10000
 POPULATION =
+POPULATION_NODATA =
 OFFICIAL =
 OFFICIAL_KEY =
 OFFICIAL_VALUE =
 OFFICIAL_NAME =
+OFFICIAL_YEAR =
+OFFICIAL_DECIMAL =
 
 ## Checks
 
@@ -277,7 +283,9 @@ score-flags = $(call each,weights,$(WEIGHTS) $(own-weights)) $(call flag,device,
 published-flags = $(call flag,table,$(PUBLISHED)) $(call flag,footprints,$(PUBLISHED_FOOTPRINTS)) $(call flag,tile-m,$(PUBLISHED_TILE_M))
 map-flags = $(call flag,pixel-m,$(PIXEL_M)) $(call flag,title,$(TITLE)) $(call flag,credit,$(CREDIT))
 light-credit = $(CREDIT)$(if $(NIGHT_LIGHTS),; night light: $(NIGHT_LIGHTS_CREDIT))
-corr-flags = $(call flag,quality,$(QUALITY)) $(call flag,min-quality,$(MIN_QUALITY)) $(call each,baseline,$(BASELINES)) $(call flag,title,$(TITLE)) $(call flag,credit,$(light-credit))
+# What night lights say of themselves is believed; these two overrule it.
+lights-flags = $(call flag,lights-nodata,$(NIGHT_LIGHTS_NODATA)) $(call flag,lights-scale,$(NIGHT_LIGHTS_SCALE))
+corr-flags = $(lights-flags) $(call flag,quality,$(QUALITY)) $(call flag,min-quality,$(MIN_QUALITY)) $(call each,baseline,$(BASELINES)) $(call flag,title,$(TITLE)) $(call flag,credit,$(light-credit))
 summary-flags = $(call flag,title,$(TITLE)) $(call each,scenes,$(choices)) $(call each,tiles,$(tiles)) $(call each,scores,$(scores)) \
   $(if $(ORDERS)$(PUBLISHED),,$(call flag,clusters,$(trained)/clusters.parquet)) $(if $(PUBLISHED),,$(call flag,pog,$(trained)/pog.parquet) $(call flag,raters,$(trained)/raters.parquet)) $(call each,metrics,$(metrics)) \
   $(call each,stage-ledger,$(ledgers)) $(call each,see,$(foreach map,$(maps),$(out)/$(map).png $(out)/$(map).tif)) \
@@ -319,9 +327,9 @@ endif
 
 # The report by county needs one map of all granules.
 report := $(if $(COUNTIES),$(out)/report/index.html)
-report-flags = $(call flag,zones,$(COUNTIES)) $(call flag,zones-crs,$(COUNTIES_CRS)) $(call flag,zone-id,$(COUNTIES_ID)) $(call flag,zone-name,$(COUNTIES_NAME)) \
-  $(call flag,zone-name-en,$(COUNTIES_NAME_EN)) $(call flag,zone-part-of,$(COUNTIES_PART_OF)) $(call flag,block-m,$(BLOCK_M)) $(call flag,night-lights,$(NIGHT_LIGHTS)) \
-  $(call flag,population,$(POPULATION)) $(call flag,change,$(changed)) $(if $(OFFICIAL),$(call flag,official,$(OFFICIAL)) $(call flag,official-key,$(OFFICIAL_KEY)) $(call flag,official-value,$(OFFICIAL_VALUE)) $(call flag,official-name,$(OFFICIAL_NAME))) \
+report-flags = $(call flag,zones,$(COUNTIES)) $(call flag,zones-layer,$(COUNTIES_LAYER)) $(call flag,zones-crs,$(COUNTIES_CRS)) $(call flag,zone-id,$(COUNTIES_ID)) $(call flag,zone-name,$(COUNTIES_NAME)) \
+  $(call flag,zone-name-en,$(COUNTIES_NAME_EN)) $(call flag,zone-part-of,$(COUNTIES_PART_OF)) $(call flag,block-m,$(BLOCK_M)) $(call flag,night-lights,$(NIGHT_LIGHTS)) $(if $(NIGHT_LIGHTS),$(lights-flags)) \
+  $(call flag,population,$(POPULATION)) $(if $(POPULATION),$(call flag,population-nodata,$(POPULATION_NODATA))) $(call flag,change,$(changed)) $(if $(OFFICIAL),$(call flag,official,$(OFFICIAL)) $(call flag,official-key,$(OFFICIAL_KEY)) $(call flag,official-value,$(OFFICIAL_VALUE)) $(call flag,official-name,$(OFFICIAL_NAME)) $(call flag,official-year,$(OFFICIAL_YEAR)) $(call flag,official-decimal,$(OFFICIAL_DECIMAL))) \
   $(call flag,title,$(TITLE)) $(call flag,credit,$(light-credit)) $(call each,scores,$(scores)) $(call each,scenes,$(choices)) \
   $(if $(ORDERS)$(PUBLISHED),,$(call flag,clusters,$(trained)/clusters.parquet) $(call flag,sheets,$(OUT)/$(TRAINED_IN)/clusters) $(if $(PAIRS),,$(call flag,votes,$(trained)/votes.parquet))) $(if $(PUBLISHED),,$(call flag,pog,$(trained)/pog.parquet)) $(seed-flag) \
   $(if $(PUBLISHED)$(word 2,$(granules)),,$(call flag,imagery,$(granules:%=$(raw)/%.tif)))
