@@ -124,7 +124,7 @@ fn odd() -> Vec<Value> {
         json!(true),
         json!([]),
         json!({}),
-        json!([[[[1e400_f64.min(1e308), 2.0]]]]),
+        json!([[[[1e308, 2.0]]]]),
         nested,
         json!([{"name": 5, "scale": 0.0, "offset": 1}]),
     ];
