@@ -54,6 +54,7 @@ SCENE_FILES =
 SCENE_BANDS =
 SCENE_SCALE =
 SCENE_OFFSET =
+SCENE_NODATA =
 SCENE_SCL =
 SCENE_DATE =
 CATALOGUE =
@@ -63,6 +64,7 @@ TO =
 SUPPLIED =
 ASSETS = visual
 MAX_CLOUD_SHARE = 1
+OFFSET =
 DATES =
 MONTHS =
 WITHIN =
@@ -246,8 +248,8 @@ endif
 
 # The flags of each stage, inputs included: recipes use them, and $(work)/flags keeps what they were.
 fetch-flags = $(if $(SCENE_FILES),$(own-scene-flags),$(catalogue-flags))
-catalogue-flags = $(call flag,collection,$(COLLECTION)) $(call flag,assets,$(ASSETS)) $(call flag,from,$(FROM)) $(call flag,to,$(TO)) $(call each,dates,$(DATES)) $(call each,months,$(MONTHS)) $(call flag,max-cloud-share,$(MAX_CLOUD_SHARE)) $(call flag,area,$(WITHIN)) $(if $(COMPOSITE),$(call flag,composite,$(COMPOSITE)) $(call flag,scenes,$(SCENES))) $(call classes,scl-out)
-own-scene-flags = $(call flag,bands,$(SCENE_BANDS)) $(call with,scale,$(SCENE_SCALE)) $(call with,offset,$(SCENE_OFFSET)) $(call flag,scl,$(SCENE_SCL)) $(call flag,date,$(SCENE_DATE)) $(call classes,scl-out)
+catalogue-flags = $(call flag,collection,$(COLLECTION)) $(call flag,assets,$(ASSETS)) $(call flag,from,$(FROM)) $(call flag,to,$(TO)) $(call each,dates,$(DATES)) $(call each,months,$(MONTHS)) $(call flag,max-cloud-share,$(MAX_CLOUD_SHARE)) $(call with,offset,$(OFFSET)) $(call flag,area,$(WITHIN)) $(if $(COMPOSITE),$(call flag,composite,$(COMPOSITE)) $(call flag,scenes,$(SCENES))) $(call classes,scl-out)
+own-scene-flags = $(call flag,bands,$(SCENE_BANDS)) $(call with,scale,$(SCENE_SCALE)) $(call with,offset,$(SCENE_OFFSET)) $(call with,nodata,$(SCENE_NODATA)) $(call flag,scl,$(SCENE_SCL)) $(call flag,date,$(SCENE_DATE)) $(call classes,scl-out)
 # A number may begin with a minus.
 with = $(if $2,--$1=$(call quote,$2))
 lock-flags = $(call flag,lock,$(raw)/scenes.lock) $(if $(REFRESH),--refresh)
