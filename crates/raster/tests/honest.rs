@@ -147,8 +147,7 @@ fn signed_bytes_are_refused_because_they_would_be_read_as_others() {
     let mut options = gdal::cpl::CslStringList::new();
     options.set_name_value("PIXELTYPE", "SIGNEDBYTE").unwrap();
     let driver = gdal::DriverManager::get_driver_by_name("GTiff").unwrap();
-    let mut file =
-        driver.create_with_band_type_with_options::<u8, _>(&path, 9, 9, 1, &options).unwrap();
+    let mut file = driver.create_with_band_type_with_options::<u8, _>(&path, 9, 9, 1, &options).unwrap();
     file.set_geo_transform(&[440_000.0, 10.0, 0.0, 4_174_000.0, 0.0, -10.0]).unwrap();
     file.set_projection(Crs::from_epsg(32618).unwrap().wkt()).unwrap();
     file.close().unwrap();

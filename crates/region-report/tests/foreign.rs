@@ -19,7 +19,8 @@ fn filled(scene: &Scene, name: &str, number: Option<f32>) -> String {
     let transform = Affine { west: 104.0, north: 31.4, pixel_width: 0.005, pixel_height: 0.005 };
     let grid = Grid { height: SIDE, width: SIDE, transform, crs: Crs::wgs84().unwrap() };
     let light = |i: usize| 5.0 + (i % SIDE) as f32 / 50.0;
-    let pixel = |i: usize| number.filter(|_| ((i as u64 * 2_654_435_761) >> 13) % 20 == 3).unwrap_or(light(i));
+    let pixel =
+        |i: usize| number.filter(|_| ((i as u64 * 2_654_435_761) >> 13) % 20 == 3).unwrap_or(light(i));
     let pixels: Vec<f32> = (0..grid.len()).map(pixel).collect();
     let band = [BandOut { name: "radiance", unit: "nW cm-2 sr-1", pixels: &pixels }];
     write_cog(&scene.path(name), &grid, &band, &CogOptions::default()).unwrap();
