@@ -78,6 +78,12 @@ impl Reflectance {
                 "{path}: want a scale above 0 for all bands, found {}; give --scale and --offset",
                 list(&stated)
             );
+            ensure!(
+                !is_taken_off(source) || stated.iter().all(|scaling| scaling.offset == 0.0),
+                "{path}: want one offset, found {} in a file whose offset was taken off (its tag offset_subtracted_dn); \
+                 give --scale 0.0001 if that tag is right",
+                list(&stated)
+            );
             return Ok(Some(Self { of_band: stated, said_by: SaidBy::File }));
         }
         let scaling = match dtype {
@@ -99,6 +105,12 @@ impl Reflectance {
         };
         format!("{} {by}", list(&self.of_band))
     }
+}
+
+/// Whether s2-fetch took an offset off the numbers of a scene.
+fn is_taken_off(source: &Source) -> bool {
+    let tag = source.tag("", "offset_subtracted_dn").unwrap_or_default();
+    tag.split(|c: char| !c.is_ascii_digit()).any(|number| number.parse::<u32>().is_ok_and(|dn| dn > 0))
 }
 
 /// Scales and offsets in words, once where they are the same.

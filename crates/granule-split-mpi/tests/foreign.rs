@@ -100,6 +100,7 @@ fn numbers_that_cannot_be_reflectance_are_refused_with_the_cure() {
         ("landsat_bare", &[][..], "--scale and --offset (Landsat collection 2: 2.75e-5 and -0.2)"),
         ("floats_of_numbers", &[], "--scale"),
         ("floats_scaled_twice", &[], "give --scale 1"),
+        ("offset_twice", &[], "offset_subtracted_dn"),
         ("scale_of_some", &[], "give --scale and --offset"),
         ("rgba", &["--scale", "0.0001"], "leave --scale out"),
         (

@@ -3,7 +3,9 @@
 //! It knows little-endian files whose blocks are stored, deflated or ZSTD, with any of TIFF's predictors, in the pixel types of [`Dtype`], and is
 //! right or silent: whatever else a file holds, and whatever does not decode to the last byte, gives `None`, and GDAL has its say.
 
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -19,6 +21,11 @@ pub struct Blocks {
     file: File,
     directory: Directory,
 }
+
+/// How a frame of ZSTD begins, and the bit of the byte after it that says that a checksum follows the block.
+const FRAME: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+const FRAME_START: usize = 5;
+const CHECKSUM_FLAG: u8 = 4;
 
 /// What a block is unpacked with.
 #[derive(Default)]
@@ -56,6 +63,40 @@ impl Blocks {
             Dtype::F32 => self.read_as::<f32, T>(band, window, pixels),
             Dtype::F64 => self.read_as::<f64, T>(band, window, pixels),
         }
+    }
+
+    /// Whether the blocks at the lower edge under some columns hold to their checksums; those in `proved` do. GDAL unpacks no more of such a
+    /// block than the lines inside the raster, and so never comes to its checksum.
+    pub fn are_whole_below(&self, band: usize, cols: Range<usize>, proved: &mut BTreeSet<usize>) -> bool {
+        let d = &self.directory;
+        if d.packing != Packing::Zstd || !d.tiled || d.height.is_multiple_of(d.block_height) {
+            return true;
+        }
+        let across = cols.start / d.block_width..cols.end.div_ceil(d.block_width);
+        let blocks = across.filter_map(|col| d.block(band, d.height / d.block_height, col));
+        blocks.into_iter().all(|block| {
+            let whole = proved.contains(&block) || self.is_whole(block);
+            if whole {
+                proved.insert(block);
+            }
+            whole
+        })
+    }
+
+    /// Whether a block of ZSTD unpacks to its checksum; one without any is believed.
+    fn is_whole(&self, block: usize) -> bool {
+        let d = &self.directory;
+        let (offset, n) = (d.offsets[block], d.lengths[block]);
+        let mut start = [0; FRAME_START];
+        if n < FRAME_START || self.file.read_exact_at(&mut start, offset).is_err() {
+            return true;
+        }
+        if start[..4] != FRAME || start[4] & CHECKSUM_FLAG == 0 || n > 2 * d.block_bytes() + 1024 {
+            return true;
+        }
+        let mut packed = vec![0; n];
+        let read = self.file.read_exact_at(&mut packed, offset);
+        read.is_ok() && zstd::bulk::decompress(&packed, d.block_bytes()).is_ok()
     }
 
     fn read_as<S: Pixel, T: Pixel>(&self, band: usize, window: Window, pixels: &mut [T]) -> Option<()> {

@@ -1,4 +1,5 @@
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use gdal::raster::RasterBand;
@@ -35,6 +36,8 @@ pub struct Source {
     pub(crate) is_declared: bool,
     pub(crate) mask: Mask,
     blocks: OnceCell<Option<Blocks>>,
+    /// Blocks at the lower edge whose checksums are right.
+    proved: RefCell<BTreeSet<usize>>,
 }
 
 impl Source {
@@ -74,6 +77,7 @@ impl Source {
             is_declared: false,
             mask,
             blocks,
+            proved: RefCell::default(),
         };
         let pixel_bytes = dtype.bytes() * n_bands;
         honest::check(&source.path, &source.grid, source.block_shape()?, pixel_bytes, file_bytes)?;
@@ -185,10 +189,7 @@ impl Source {
         self.check_dtype(T::DTYPE)?;
         honest::check_window(&self.path, window, T::DTYPE.bytes())?;
         pixels.resize(window.len(), T::default());
-        let size = (self.grid.height, self.grid.width);
-        let open = || Blocks::open(&self.path, size, self.n_bands, self.dtype);
-        let blocks = self.blocks.get_or_init(|| if self.turn.is_none() { open() } else { None });
-        if blocks.as_ref().and_then(|blocks| blocks.read(band - 1, window, pixels)).is_some() {
+        if self.open_blocks().and_then(|blocks| blocks.read(band - 1, window, pixels)).is_some() {
             return Ok(());
         }
         self.read_into(band, window, pixels)
@@ -275,7 +276,30 @@ impl Source {
     }
 
     fn read_into<T: Pixel>(&self, band: usize, window: Window, pixels: &mut [T]) -> Result<()> {
-        self.read_from(&self.band(band)?, band, window, pixels)
+        self.read_from(&self.band(band)?, band, window, pixels)?;
+        self.prove_lower_edge(band, window)
+    }
+
+    /// Holds the blocks at the lower edge to their checksums, each once.
+    fn prove_lower_edge(&self, band: usize, window: Window) -> Result<()> {
+        let (block_height, _) = self.block_shape()?;
+        let whole_px = self.grid.height / block_height.max(1) * block_height;
+        if window.row + window.height <= whole_px || !self.turn.is_none() {
+            return Ok(());
+        }
+        let Some(blocks) = self.open_blocks() else { return Ok(()) };
+        let cols = window.col..window.col + window.width;
+        if blocks.are_whole_below(band - 1, cols, &mut self.proved.borrow_mut()) {
+            return Ok(());
+        }
+        let (path, row, col) = (self.path.clone(), whole_px, window.col);
+        Err(Error::Decode { path, band, row, col, found: "a wrong checksum".to_owned() })
+    }
+
+    fn open_blocks(&self) -> Option<&Blocks> {
+        let size = (self.grid.height, self.grid.width);
+        let open = || Blocks::open(&self.path, size, self.n_bands, self.dtype);
+        self.blocks.get_or_init(|| if self.turn.is_none() { open() } else { None }).as_ref()
     }
 
     /// Reads a window from a band, or from the mask of one (`band` is the number for errors).

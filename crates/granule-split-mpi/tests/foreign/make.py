@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
 warnings.filterwarnings("ignore")
@@ -52,7 +51,7 @@ natural = ("B04", "B03", "B02")
 picture = [bytes_of(band) for band in share[:3]]
 opacity = np.where(hidden, 0, 255).astype("uint8")
 write("plain", [np.where(hidden, 0, band).astype("uint8") for band in picture], **RGB)
-write("rgba", picture + [opacity], lambda to: setattr(to, "colorinterp", to.colorinterp[:3] + (ColorInterp.alpha,)), **RGB)
+write("rgba", picture + [opacity], alpha="YES", **RGB)
 with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
     write("inside", picture, mask, **RGB)
 with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False):
@@ -68,6 +67,14 @@ write("hls", numbers(1e-4, 0.0, "int16", -9999), scaled(1e-4, 0.0), names=natura
 write("floats", [np.where(hidden, np.nan, band).astype("float32") for band in share[:3]], names=natural)
 write("floats_of_numbers", [(band * 1e4).astype("float32") for band in share[:3]], names=natural)
 write("floats_scaled_twice", [band.astype("float32") for band in share[:3]], scaled(1e-4, 0.0), names=natural)
+
+
+def offset_twice(to):
+    scaled(1e-4, -0.1)(to)
+    to.update_tags(offset_subtracted_dn="1000")
+
+
+write("offset_twice", numbers(1e-4, 0.0), offset_twice, names=natural, nodata=0)
 
 
 def half_scaled(to):

@@ -37,7 +37,7 @@ write("map", score(lon, lat).astype("float32"), "EPSG:32648", from_origin(400000
 
 height, width, west, north = 60, 70, 103.9, 30.78
 lons, lats = np.meshgrid(west + STEP * (np.arange(width) + 0.5), north - STEP * (np.arange(height) + 0.5))
-clean = (np.exp(3 * score(lons, lats)) - 1.2 + noise.normal(0, 0.3, lons.shape)).astype("float32")
+clean = (np.exp(2 * score(lons, lats)) - 1.2 + noise.normal(0, 0.3, lons.shape)).astype("float32")
 place = from_origin(west, north, STEP, STEP)
 gone = noise.random(clean.shape) < 0.05
 
