@@ -30,9 +30,9 @@ fn doubles(path: &Path) -> Vec<f64> {
     bytes.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-/// Steps of 8 bits by which two decoders of JPEG may differ: colour is stored at half the resolution, and that of this ground is noise. What is
-/// compared there is which pixels are data.
-const JPEG_STEPS: f64 = 32.0;
+/// Two decoders of JPEG may differ by any number of steps of 8 bits, as colour is stored at half the resolution and that of this ground is noise:
+/// compared there is only which pixels are data.
+const JPEG_STEPS: f64 = 255.0;
 
 /// The first pixel of which two rasters say something else.
 fn difference(found: &[f64], wanted: &[f64], steps: f64) -> Option<(usize, f64, f64)> {
