@@ -1,5 +1,4 @@
 //! A small made granule, and the binary run on it.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use contract::{Cluster, Made, PogRow, Score, Tile, TileId, TileWriter, TilesMeta};
 use std::path::{Path, PathBuf};
