@@ -174,16 +174,15 @@ fn typed<T: Real + Into<f64>>(
     let parts = strips
         .par_iter()
         .map_init(
-            || input.declared.open(input.path),
-            |own, strip| {
+            || (input.declared.open(input.path), Vec::<T>::new()),
+            |(own, pixels), strip| {
                 let own = own.as_ref().map_err(|e| anyhow::anyhow!("{e}"))?;
                 let (col, width) = (strip.col as usize, (strip.end - strip.col) as usize);
                 let window = Window { row: strip.row, col, height: strip.height, width };
-                let mut pixels: Vec<T> = Vec::new();
-                own.read_values(band, window, &mut pixels)?;
+                own.read_values(band, window, pixels)?;
                 let mut sieve = new_sieve.clone();
-                sieve.iter_mut().for_each(|sieve| sieve.sift(&mut pixels));
-                Ok((strip_sums(&pixels, strip, zones, &weights, kinds), sieve))
+                sieve.iter_mut().for_each(|sieve| sieve.sift(pixels));
+                Ok((strip_sums(pixels, strip, zones, &weights, kinds), sieve))
             },
         )
         .collect::<anyhow::Result<Vec<_>>>()?;
