@@ -149,6 +149,7 @@ OFFICIAL_VALUE =
 OFFICIAL_NAME =
 OFFICIAL_YEAR =
 OFFICIAL_DECIMAL =
+OFFICIAL_REPEATS = refuse
 
 ## Checks
 
@@ -331,7 +332,7 @@ endif
 report := $(if $(COUNTIES),$(out)/report/index.html)
 report-flags = $(call flag,zones,$(COUNTIES)) $(call flag,zones-layer,$(COUNTIES_LAYER)) $(call flag,zones-crs,$(COUNTIES_CRS)) $(call flag,zone-id,$(COUNTIES_ID)) $(call flag,zone-name,$(COUNTIES_NAME)) \
   $(call flag,zone-name-en,$(COUNTIES_NAME_EN)) $(call flag,zone-part-of,$(COUNTIES_PART_OF)) $(call flag,block-m,$(BLOCK_M)) $(call flag,night-lights,$(NIGHT_LIGHTS)) $(if $(NIGHT_LIGHTS),$(lights-flags)) \
-  $(call flag,population,$(POPULATION)) $(if $(POPULATION),$(call flag,population-nodata,$(POPULATION_NODATA))) $(call flag,change,$(changed)) $(if $(OFFICIAL),$(call flag,official,$(OFFICIAL)) $(call flag,official-key,$(OFFICIAL_KEY)) $(call flag,official-value,$(OFFICIAL_VALUE)) $(call flag,official-name,$(OFFICIAL_NAME)) $(call flag,official-year,$(OFFICIAL_YEAR)) $(call flag,official-decimal,$(OFFICIAL_DECIMAL))) \
+  $(call flag,population,$(POPULATION)) $(if $(POPULATION),$(call flag,population-nodata,$(POPULATION_NODATA))) $(call flag,change,$(changed)) $(if $(OFFICIAL),$(call flag,official,$(OFFICIAL)) $(call flag,official-key,$(OFFICIAL_KEY)) $(call flag,official-value,$(OFFICIAL_VALUE)) $(call flag,official-name,$(OFFICIAL_NAME)) $(call flag,official-year,$(OFFICIAL_YEAR)) $(call flag,official-decimal,$(OFFICIAL_DECIMAL)) $(call flag,official-repeats,$(OFFICIAL_REPEATS))) \
   $(call flag,title,$(TITLE)) $(call flag,credit,$(light-credit)) $(call each,scores,$(scores)) $(call each,scenes,$(choices)) \
   $(if $(ORDERS)$(PUBLISHED),,$(call flag,clusters,$(trained)/clusters.parquet) $(call flag,sheets,$(OUT)/$(TRAINED_IN)/clusters) $(if $(PAIRS),,$(call flag,votes,$(trained)/votes.parquet))) $(if $(PUBLISHED),,$(call flag,pog,$(trained)/pog.parquet)) $(seed-flag) \
   $(if $(PUBLISHED)$(word 2,$(granules)),,$(call flag,imagery,$(granules:%=$(raw)/%.tif)))

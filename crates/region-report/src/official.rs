@@ -35,6 +35,19 @@ pub struct OfficialArgs {
     /// What begins the decimals of the number, point or comma, where the column does not tell
     #[arg(long, value_name = "MARK")]
     pub(crate) official_decimal: Option<Decimal>,
+    /// What becomes of a zone that has several rows
+    #[arg(long, value_name = "WAY", value_enum, default_value = "refuse")]
+    pub(crate) official_repeats: Repeats,
+}
+
+/// What becomes of a zone that has several rows of the official table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Repeats {
+    /// The table is refused
+    #[default]
+    Refuse,
+    /// The zone has no number, and is named
+    LeaveOut,
 }
 
 /// Rows of a table that have a value in a column.
@@ -76,6 +89,7 @@ struct Asked<'a> {
     value: &'a str,
     year: Option<&'a Year>,
     decimal: Option<Decimal>,
+    repeats: Repeats,
 }
 
 impl OfficialArgs {
@@ -97,11 +111,25 @@ impl OfficialArgs {
             value,
             year: self.official_year.as_ref(),
             decimal: self.official_decimal,
+            repeats: self.official_repeats,
         };
         let bytes = std::fs::read(path).map_err(contract::Error::io(path, "read"))?;
         let zones: Vec<&str> = zones.iter().copied().collect();
         let found = asked.of(&bytes, &zones).with_context(|| path.display().to_string())?;
         Ok(Some(Official { name: self.name().unwrap_or_default().to_owned(), ..found }))
+    }
+}
+
+/// Takes the zones of several rows away, and says which.
+fn leave_repeats_out(by_zone: &mut BTreeMap<&str, Vec<&Row>>) {
+    let twice: Vec<&str> = by_zone.iter().filter(|(_, rows)| rows.len() > 1).map(|(zone, _)| *zone).collect();
+    by_zone.retain(|_, rows| rows.len() == 1);
+    if !twice.is_empty() {
+        let some = twice.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            "{} zones have several rows of the official table and get no number, such as {some}",
+            twice.len()
+        );
     }
 }
 
@@ -116,7 +144,10 @@ impl Asked<'_> {
             let ([one, other], words) = (two.zones, two.rule.words());
             anyhow::anyhow!("want codes in column {} that tell zones apart, found some that join only as {words}, which takes zones {one} and {other} for the same; write the codes as the zones have them", self.key)
         })?;
-        let by_zone = rows_by_zone(&rows, &joined.zone_of);
+        let mut by_zone = rows_by_zone(&rows, &joined.zone_of);
+        if self.repeats == Repeats::LeaveOut {
+            leave_repeats_out(&mut by_zone);
+        }
         ensure!(
             !by_zone.is_empty(),
             "0 of {} zones found in column {} (zones such as {}, codes such as {}); name the column of codes with --official-key, and the zones' with --zone-id",
@@ -185,7 +216,7 @@ impl Asked<'_> {
         let column = (0..table.head.len())
             .find(|at| table.head[*at] != self.value && table.rows.iter().all(|row| is_year(row.get(*at))));
         let cure = column.map_or(
-            "leave one, or name a column that tells them apart with --official-year COLUMN=YEAR".to_owned(),
+            "leave one, or name a column that tells them apart with --official-year COLUMN=YEAR, or give such zones no number with --official-repeats leave-out".to_owned(),
             |at| {
                 format!(
                     "take one year with --official-year {}=YEAR (found {})",

@@ -6,7 +6,14 @@ use encoding_rs::GB18030;
 const ZONES: [&str; 3] = ["510101", "510102", "510103"];
 
 fn asked<'a>(value: &'a str, year: Option<&'a Year>) -> Asked<'a> {
-    Asked { path: Path::new("economy.csv"), key: "code", value, year, decimal: None }
+    Asked {
+        path: Path::new("economy.csv"),
+        key: "code",
+        value,
+        year,
+        decimal: None,
+        repeats: Repeats::Refuse,
+    }
 }
 
 fn read(text: &str) -> anyhow::Result<Official> {
@@ -92,6 +99,14 @@ fn two_rows_for_a_zone_are_refused_unless_a_year_is_named() {
             .contains("leave one, or name a column that tells them apart")
     );
     assert!(super::year("2020").is_err());
+}
+
+#[test]
+fn zones_of_several_rows_have_no_number_where_that_is_asked_for() {
+    let text = "code,gdp\n510101,1\n510102,2\n510102,3\n";
+    let asked = Asked { repeats: Repeats::LeaveOut, ..asked("gdp", None) };
+    assert_eq!(numbers_of(&asked.of(text.as_bytes(), &ZONES).unwrap()), [("510101", 1.0)]);
+    assert!(asked.of(b"code,gdp\n510101,1\n510101,3\n", &ZONES).is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use raster::{Declared, Nodata, Scaling, Source};
 use crate::change::{Changes, changes};
 use crate::export;
 use crate::note::note;
-use crate::official::OfficialArgs;
+use crate::official::{OfficialArgs, Repeats};
 use crate::page::{Contents, PageArgs, write_page};
 use crate::population::people;
 use crate::table::{Budget, Known, Tables, Wanted, map_sums, means, tables};
@@ -293,6 +293,9 @@ impl ReportArgs {
             .input(&self.zones.path)?;
         if let Some(year) = &self.official.official_year {
             made = made.flag("official_year", year.to_string());
+        }
+        if self.official.official_repeats == Repeats::LeaveOut {
+            made = made.flag("official_repeats", "leave-out");
         }
         if let Some(decimal) = self.official.official_decimal {
             made = made.flag("official_decimal", format!("{decimal:?}").to_lowercase());

@@ -16,5 +16,7 @@ COUNTIES_NAME = district
 COUNTIES_PART_OF = city
 OFFICIAL = $(REFERENCE_DATA)/sichuan/county_economy.csv
 OFFICIAL_KEY = adcode
+# five zones have rows of other counties too
+OFFICIAL_REPEATS = leave-out
 OFFICIAL_VALUE = 人均地区生产总值（元/人）
 OFFICIAL_NAME = GDP per head, yuan, county table, year not stated
